@@ -1,0 +1,55 @@
+"""What a student is made of: the numbers that fix its architecture, and the three named sizes."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from distill.elements import ELEMENTS
+from distill.errors import DistillError
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Architecture of a student.
+
+    hidden: features per atom (a multiple of 16). layers: interactions. n_radial: Bessel functions.
+    cutoff: Å. elements: atomic numbers the student knows, in the order of its embedding.
+    """
+
+    size: str
+    hidden: int
+    layers: int
+    n_radial: int = 20
+    cutoff: float = 5.0
+    elements: tuple[int, ...] = ELEMENTS
+
+    def __post_init__(self) -> None:
+        if self.hidden <= 0 or self.hidden % 16:
+            raise DistillError(f"hidden is {self.hidden}; use a positive multiple of 16.")
+        if self.layers < 1 or self.n_radial < 1 or self.cutoff <= 0:
+            raise DistillError("layers, n_radial and cutoff must be positive.")
+        if not self.elements or len(set(self.elements)) != len(self.elements):
+            raise DistillError("elements must be a list of distinct atomic numbers.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON-ready values."""
+        return {**asdict(self), "elements": list(self.elements)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "StudentConfig":
+        """Inverse of :meth:`as_dict`."""
+        return cls(**{**fields, "elements": tuple(int(z) for z in fields["elements"])})
+
+
+SIZES: dict[str, StudentConfig] = {
+    "original": StudentConfig("original", hidden=128, layers=3),
+    "tiny": StudentConfig("tiny", hidden=64, layers=2),
+    "ultra-tiny": StudentConfig("ultra-tiny", hidden=32, layers=2, n_radial=16),
+}
+"""The named sizes; parameter budgets 427,292 / 77,203 / 21,459."""
+
+
+def size_config(size: str) -> StudentConfig:
+    """The configuration of a named size."""
+    if size not in SIZES:
+        raise DistillError(f"Unknown size '{size}'; choose one of {', '.join(SIZES)}.")
+    return SIZES[size]

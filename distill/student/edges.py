@@ -1,0 +1,33 @@
+"""The directed edges of a molecular graph, and the two things a network does along them."""
+
+import torch
+from torch import Tensor
+
+
+@torch.jit.script
+class EdgeList:
+    """Edges (i, j) in any order: information flows from neighbour j to centre i.
+
+    Training swaps in a padded layout with the same two methods (``distill.train.padded``).
+    """
+
+    def __init__(self, edge_index: Tensor, n_atoms: int):
+        self.i = edge_index[0]
+        self.j = edge_index[1]
+        self.n_atoms = n_atoms
+
+    def neighbours(self, x: Tensor) -> Tensor:
+        """Rows of the neighbours: (N, ...) -> (E, ...)."""
+        return x.index_select(0, self.j)
+
+    def centres(self, x: Tensor) -> Tensor:
+        """Rows of the centres: (N, ...) -> (E, ...)."""
+        return x.index_select(0, self.i)
+
+    def sum(self, messages: Tensor) -> Tensor:
+        """Sum over each centre's edges: (E, ...) -> (N, ...)."""
+        shape = list(messages.shape)
+        shape[0] = self.n_atoms
+        return torch.zeros(shape, dtype=messages.dtype, device=messages.device).index_add(
+            0, self.i, messages
+        )

@@ -1,0 +1,122 @@
+"""The student file: safetensors with a JSON header. No pickle is ever read."""
+
+import json
+import os
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from distill.errors import DistillError
+from distill.student.config import SIZES, StudentConfig
+from distill.student.student import Student
+
+FORMAT = "mlff-distiller student"
+FORMAT_VERSION = 1
+
+
+def save_student(student: Student, path: str | Path) -> None:
+    """Writes weights and card; the file appears whole or not at all."""
+    path = Path(path)
+    header = {
+        **student.card,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "architecture": {"family": "PaiNN", **student.config.as_dict()},
+    }
+    tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata={"distill": json.dumps(header)})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def student_path(name_or_path: str | Path) -> Path:
+    """Where a shipped student or a user's file is; DistillError when there is none."""
+    if str(name_or_path) in SIZES:
+        path = Path(str(files("distill") / "pretrained" / f"{name_or_path}.safetensors"))
+        if not path.is_file():
+            raise DistillError(
+                f"The shipped student '{name_or_path}' is missing from this installation; "
+                "install mlff-distiller again, or give a file's path."
+            )
+        return path
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise DistillError(
+            f"No student file at {path}; give a path to a .safetensors file or one of the shipped "
+            f"names: {', '.join(SIZES)}."
+        )
+    return path
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The checked JSON header of a student file, and its tensors."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+        raise DistillError(
+            f"{path} is a pickle or a torch checkpoint, which may run code and is never read; "
+            "give a .safetensors file written by distill."
+        )
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DistillError(
+            f"{path} is truncated or not a safetensors file ({error}); make or copy it again."
+        ) from error
+    try:
+        header = json.loads(metadata["distill"])
+        if header["format"] != FORMAT:
+            raise KeyError("format")
+        version = int(header["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DistillError(
+            f"{path} is a safetensors file of another program (it has no distill header); "
+            "give a file written by distill."
+        ) from error
+    if version != FORMAT_VERSION:
+        newer = version > FORMAT_VERSION
+        fix = "upgrade mlff-distiller" if newer else "write it again with this version of distill"
+        raise DistillError(
+            f"{path} has student format {version}, but this mlff-distiller reads format "
+            f"{FORMAT_VERSION}; {fix}."
+        )
+    return header, tensors
+
+
+def load_student(
+    name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Student:
+    """A student ready for evaluation: a shipped one by name, or a file.
+
+    Raises DistillError when the file is missing, truncated, foreign, pickled or of another format.
+    """
+    path = student_path(name_or_path)
+    header, tensors = read_header(path)
+    try:
+        fields = {k: v for k, v in header["architecture"].items() if k != "family"}
+        with torch.random.fork_rng(devices=[]):
+            student = Student(StudentConfig.from_dict(fields), card=header)
+        # float64 students keep their precision through the round trip
+        if tensors["painn.embedding.weight"].dtype == torch.float64:
+            student.double()
+        student.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DistillError(
+            f"{path} does not hold what its header promises ({reason}); make or copy it again."
+        ) from error
+    student.eval().requires_grad_(False)
+    return student.to(device=device, dtype=dtype)

@@ -1,0 +1,69 @@
+"""Neighbour lists: vesin's, and one with a skin that is rebuilt only when atoms have moved."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from vesin import NeighborList
+
+Edges = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def neighbour_list(
+    positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike, cutoff: float
+) -> Edges:
+    """All directed edges within the cutoff, also across periodic boundaries.
+
+    positions (N, 3), cell (3, 3) with rows as vectors (or None), in Å; pbc (3,) or one bool. The
+    cell may be triclinic and smaller than the cutoff. Returns edge_index (2, E), sorted by centre,
+    and edge_shift (E, 3) in Å (see ``Student``).
+    """
+    positions = np.ascontiguousarray(positions, dtype=np.float64)
+    periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
+    if len(positions) == 0:
+        return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3))
+    box = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
+    i, j, images = NeighborList(cutoff=cutoff, full_list=True, sorted=True).compute(
+        points=positions, box=box, periodic=periodic, quantities="ijS"
+    )
+    edge_index = np.stack([i, j]).astype(np.int64)
+    return edge_index, images.astype(np.float64) @ box
+
+
+class SkinList:
+    """A neighbour list for MD: built with cutoff + skin, kept until it might miss a pair.
+
+    That is when an atom has moved more than half the skin since, or the cell has changed, or the
+    number of atoms.
+    """
+
+    def __init__(self, cutoff: float, skin: float = 1.0):
+        self.cutoff = cutoff
+        self.skin = skin
+        self.rebuilds = 0
+        self._built_for: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None
+        self._built_for = None
+        self._edges: Edges
+
+    def update(self, positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike) -> Edges:
+        """Edges that hold all pairs within the cutoff (and some beyond it, which count nothing)."""
+        positions = np.array(positions, dtype=np.float64)
+        box = np.zeros((3, 3)) if cell is None else np.array(cell, dtype=np.float64)
+        periodic = np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), (3,)))
+        if not self._still_good(positions, box, periodic):
+            self._edges = neighbour_list(positions, box, periodic, self.cutoff + self.skin)
+            self._built_for = (positions, box, periodic)
+            self.rebuilds += 1
+        return self._edges
+
+    def _still_good(
+        self, positions: NDArray[np.float64], box: NDArray[np.float64], pbc: NDArray[np.bool_]
+    ) -> bool:
+        if self._built_for is None:
+            return False
+        old_positions, old_box, old_pbc = self._built_for
+        if positions.shape != old_positions.shape or not np.array_equal(pbc, old_pbc):
+            return False
+        if not np.array_equal(box, old_box):
+            return False
+        moved = positions - old_positions
+        # NaN compares as moved, so that a broken run is not answered with an old list
+        return bool((moved * moved).sum(-1).max(initial=0.0) <= (0.5 * self.skin) ** 2)

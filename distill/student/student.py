@@ -1,0 +1,102 @@
+"""The student: a PaiNN with reference energies, which answers in energies, forces and virial."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor, nn
+
+from distill.elements import symbols
+from distill.errors import DistillError
+from distill.student.config import StudentConfig, size_config
+from distill.student.edges import EdgeList
+from distill.student.painn import PaiNN
+
+
+class Student(nn.Module):
+    """A small potential. All arguments and results are in eV and Å.
+
+    positions (N, 3); numbers (N,) int64 atomic numbers; edge_index (2, E) int64, both directions
+    of every pair; edge_shift (E, 3): an edge (i, j) has the vector
+    ``positions[j] + edge_shift - positions[i]``. Edges beyond the cutoff count nothing. Several
+    molecules may be evaluated at once, as one graph without edges between them.
+
+    config: the architecture. card: the header of its file (teacher, training set, errors).
+    """
+
+    def __init__(self, config: StudentConfig, card: dict[str, Any] | None = None):
+        super().__init__()
+        self.config = config
+        self.card = dict(card or {})
+        self.painn = PaiNN(config)
+        self.cutoff = config.cutoff
+        # energies of the isolated atoms are large (hundreds of eV): always added in float64
+        self.register_buffer("reference", torch.zeros(len(config.elements), dtype=torch.float64))
+        species_of = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
+        species_of[list(config.elements)] = torch.arange(len(config.elements))
+        self.register_buffer("species_of", species_of, persistent=False)
+
+    @classmethod
+    def untrained(cls, size: str, seed: int = 0) -> "Student":
+        """A student of a named size with random weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(size_config(size))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Student":
+        # .float() and .to(dtype) must not round the reference energies
+        reference = self.reference
+        super()._apply(fn, recurse)
+        self.reference = reference.to(self.reference.device)
+        return self
+
+    def check_elements(self, numbers: Any) -> None:
+        """Raises DistillError when ``numbers`` (any integer sequence) has an unknown element."""
+        unknown = {int(z) for z in numbers} - set(self.config.elements)
+        if unknown:
+            raise DistillError(
+                f"The student does not know {symbols(unknown)}; it knows "
+                f"{symbols(self.config.elements)}. Train one on data that has the element."
+            )
+
+    def atomic_energies(
+        self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
+    ) -> Tensor:
+        """(N,) float64, in eV, differentiable by positions and parameters."""
+        edges = EdgeList(edge_index, positions.shape[0])
+        vectors = edges.neighbours(positions) + edge_shift - edges.centres(positions)
+        return self.energies_of(numbers, vectors, edges)
+
+    def energies_of(self, numbers: Tensor, vectors: Tensor, edges: EdgeList) -> Tensor:
+        """(N,) float64 from edge vectors (E, 3)."""
+        species = self.species_of[numbers]
+        return self.painn(species, vectors, edges).double() + self.reference[species]
+
+    def evaluate(
+        self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Atomic energies (N,) float64, forces (N, 3), virial (3, 3) = stress x volume, ASE's sign.
+
+        Nothing in the result is differentiable: the derivatives are taken inside, by the edge
+        vectors, on which energy, forces and virial all depend.
+        """
+        edges = EdgeList(edge_index, positions.shape[0])
+        vectors = edges.neighbours(positions) + edge_shift - edges.centres(positions)
+        # not `with torch.enable_grad()`, which TorchScript does not know
+        grad_mode = torch.is_grad_enabled()
+        torch.set_grad_enabled(True)
+        vectors = vectors.detach().requires_grad_(True)
+        energies = self.energies_of(numbers, vectors, edges)
+        slope = torch.autograd.grad([energies.sum()], [vectors])[0]
+        torch.set_grad_enabled(grad_mode)
+        assert slope is not None  # for TorchScript
+        forces = edges.sum(slope).index_add(0, edges.j, slope, alpha=-1.0)
+        return energies.detach(), forces, vectors.detach().t() @ slope
+
+    def forward(
+        self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Energy () float64 and forces (N, 3)."""
+        energies, forces, _ = self.evaluate(positions, numbers, edge_index, edge_shift)
+        return energies.sum(), forces
