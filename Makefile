@@ -1,0 +1,82 @@
+# Every target makes the environment .venv first, from a bare Python >= 3.11.
+# The one used can be chosen: make PYTHON=/path/to/python3.12 test
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.made
+DEMO := demo/paracetamol
+
+# One thread a process: the work is spread over processes, and pools of threads only get in their way.
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## this list
+	@echo "make demo    distils paracetamol and runs it in OpenMM: geometries, labels, student, MD"
+	@echo "make test    style, types and all tests"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+
+.PHONY: demo
+demo: $(STAMP) ## SMILES -> MD of paracetamol, into demo/paracetamol (about ten minutes)
+	$(BIN)/distill run "CC(=O)Nc1ccc(O)cc1" -o $(DEMO)
+	@echo
+	@echo "The files are in $(DEMO):"
+	@ls -1 $(DEMO) | sed 's/^/  /'
+
+.PHONY: test
+test: lint ## style, types and all tests, slow ones too
+	$(TEST) --durations=15
+
+.PHONY: test-fast
+test-fast: $(STAMP) ## the fast tests, for before a commit
+	$(TEST) -q -m "not slow"
+
+.PHONY: lint
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(STAMP) ## runs benchmarks/*.py, one after the other
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+.PHONY: hooks
+hooks: $(STAMP) ## runs ruff, mypy and the fast tests at each git commit
+	$(BIN)/pre-commit install
+
+.PHONY: env
+env: $(STAMP) ## only the environment .venv
+
+.PHONY: clean
+clean: ## removes what make made, .venv and demo/ too
+	rm -rf .venv demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find distill plugins tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/pip ]; then \
+	  python=; \
+	  for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      python="$$candidate"; break; \
+	    fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "No Python 3.11 or later is on the PATH: install one, or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making .venv with $$("$$python" --version)"; \
+	  "$$python" -m venv .venv || { \
+	    rm -rf .venv; \
+	    echo "$$python cannot make a virtual environment: install its venv module (on Debian: python3-venv)." >&2; \
+	    exit 1; \
+	  }; \
+	fi
+	$(BIN)/python -m pip install --no-input --progress-bar off -c constraints.txt -e '.[all]'
+	@touch $@

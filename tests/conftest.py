@@ -1,0 +1,86 @@
+"""Rules of every test run: one torch thread, one seed, and no skipped tests."""
+
+import os
+
+# before torch, OpenMM and the BLAS libraries are loaded: they read these once
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+SEED = 20260801
+SLOW_TIMEOUT = 1200
+
+_skipped: dict[str, str] = {}
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of this test run, for code that takes one."""
+    return SEED
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A numpy generator that gives the same numbers in every run."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_run() -> Iterator[None]:
+    """One torch thread and fresh global seeds, whatever the test before has done."""
+    torch.set_num_threads(1)
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002  (libraries draw from the global generator)
+    torch.manual_seed(SEED)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests get more time than the default of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+
+
+# A test that is skipped (or expected to fail) proves nothing, and nobody reads the list of skips:
+# both end the run with exit status 1. The three hooks also work in the controller of pytest-xdist.
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note a skipped test."""
+    if report.skipped:
+        _skipped[report.nodeid] = _reason(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Note a skipped module."""
+    if report.skipped:
+        _skipped[report.nodeid] = _reason(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail the run when a test was skipped."""
+    if _skipped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped."""
+    if _skipped:
+        terminalreporter.section("skipped tests are failures", red=True, bold=True)
+        for nodeid, reason in _skipped.items():
+            terminalreporter.line(f"{nodeid}: {reason}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"expected failure: {report.wasxfail}"
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    return str(report.longrepr)
