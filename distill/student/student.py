@@ -17,7 +17,7 @@ from distill.student.painn import PaiNN
 class Student(nn.Module):
     """A small potential. All arguments and results are in eV and Å.
 
-    positions (N, 3); numbers (N,) int64 atomic numbers; edge_index (2, E) int64, both directions
+    positions (N, 3), float64 also for a float32 student; numbers (N,) int64 atomic numbers; edge_index (2, E) int64, both directions
     of every pair; edge_shift (E, 3): an edge (i, j) has the vector
     ``positions[j] + edge_shift - positions[i]``. Edges beyond the cutoff count nothing. Several
     molecules may be evaluated at once, as one graph without edges between them.
@@ -65,8 +65,17 @@ class Student(nn.Module):
     ) -> Tensor:
         """(N,) float64, in eV, differentiable by positions and parameters."""
         edges = EdgeList(edge_index, positions.shape[0])
-        vectors = edges.neighbours(positions) + edge_shift - edges.centres(positions)
+        vectors = self.edge_vectors(positions, edge_shift, edges)
         return self.energies_of(numbers, vectors, edges)
+
+    def edge_vectors(self, positions: Tensor, edge_shift: Tensor, edges: EdgeList) -> Tensor:
+        """(E, 3) from centre to neighbour, in the precision of the parameters.
+
+        The subtraction is done in the precision of the positions: float64 positions far from the
+        origin lose nothing, though a float32 student looks at them.
+        """
+        vectors = edges.neighbours(positions) + edge_shift - edges.centres(positions)
+        return vectors.to(self.painn.embedding.weight.dtype)
 
     def energies_of(self, numbers: Tensor, vectors: Tensor, edges: EdgeList) -> Tensor:
         """(N,) float64 from edge vectors (E, 3)."""
@@ -82,7 +91,7 @@ class Student(nn.Module):
         vectors, on which energy, forces and virial all depend.
         """
         edges = EdgeList(edge_index, positions.shape[0])
-        vectors = edges.neighbours(positions) + edge_shift - edges.centres(positions)
+        vectors = self.edge_vectors(positions, edge_shift, edges)
         # not `with torch.enable_grad()`, which TorchScript does not know
         grad_mode = torch.is_grad_enabled()
         torch.set_grad_enabled(True)
