@@ -1,0 +1,353 @@
+"""The dataset file: HDF5 in the layout of SPICE (Eastman et al., Sci. Data 10, 11 (2023)).
+
+One group per molecule with ``atomic_numbers`` (N,), ``conformations`` (M, N, 3) in Å,
+``energy`` (M,) in eV, ``forces`` (M, N, 3) in eV/Å, where the teacher has it ``stress``
+(M, 3, 3) in eV/Å^3, ``temperature`` (M,) in K and ``source`` (M,); units stand in attributes.
+``failed_conformations`` (K, N, 3) and ``failed_reason`` (K,) are what the teacher could not do,
+``tasks`` the keys of the labelling tasks that are in. The file's attributes name the teacher.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from distill.errors import DistillError
+
+FORMAT = "mlff-distiller dataset"
+VERSION = 1
+TEXT = h5py.string_dtype("utf-8")
+UNITS = {
+    "conformations": "angstrom",
+    "failed_conformations": "angstrom",
+    "energy": "eV",
+    "forces": "eV/angstrom",
+    "stress": "eV/angstrom^3",
+    "temperature": "kelvin",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeData:
+    """M labelled geometries of one molecule of N atoms; see the module for shapes and units.
+
+    ``failed_positions`` (K, N, 3) may hold NaN: a molecule no geometry could be made for.
+    """
+
+    name: str
+    smiles: str
+    charge: int
+    numbers: np.ndarray
+    positions: np.ndarray
+    energy: np.ndarray
+    forces: np.ndarray
+    temperature: np.ndarray
+    source: np.ndarray
+    spin: int = 1
+    stress: np.ndarray | None = None
+    failed_positions: np.ndarray | None = None
+    failed_reason: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    mapped_smiles: str = ""
+
+    def __len__(self) -> int:
+        return len(self.energy)
+
+
+@dataclass(frozen=True)
+class TeacherRecord:
+    """Who labelled: what a dataset says of its teacher."""
+
+    name: str
+    version: str
+    conservative: bool
+    settings: str = "{}"
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of a dataset file."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "teacher": self.name,
+            "teacher_version": self.version,
+            "teacher_conservative": self.conservative,
+            "teacher_settings": self.settings,
+        }
+
+
+class Dataset:
+    """A labelled dataset, open for reading.
+
+    ``Dataset.open(path)`` takes a finished file, or the ``.parts`` folder of a labelling run
+    under way. Iterating gives a `MoleculeData` for each molecule; ``len`` is the number of
+    molecules. Close it, or use it in a ``with``.
+    """
+
+    def __init__(self, path: Path, files: list[h5py.File]) -> None:
+        self.path = path
+        self._files = files
+        self._where: dict[str, list[h5py.File]] = {}
+        for file in files:
+            for name in file:
+                self._where.setdefault(name, []).append(file)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Dataset:
+        """Open for reading; DistillError for a missing, truncated, foreign or newer file."""
+        path = Path(path)
+        if not path.is_dir():
+            return cls(path, [_open(path)])
+        files = []
+        for part in sorted(path.glob("*.h5")):
+            try:
+                files.append(_open(part))
+            except DistillError:
+                continue  # a part is written anew by the run that made it
+        if not files:
+            raise DistillError(f"{path} holds no part of a labelling run.")
+        return cls(path, files)
+
+    @property
+    def molecules(self) -> list[str]:
+        """The names of the molecules."""
+        return list(self._where)
+
+    @property
+    def teacher(self) -> TeacherRecord:
+        """Name, version and settings of the teacher."""
+        attributes = self._files[0].attrs
+        return TeacherRecord(
+            str(attributes["teacher"]),
+            str(attributes["teacher_version"]),
+            bool(attributes["teacher_conservative"]),
+            str(attributes.get("teacher_settings", "{}")),
+        )
+
+    @property
+    def frames(self) -> int:
+        """The number of labelled geometries in all."""
+        return sum(len(f[name]["energy"]) for name, files in self._where.items() for f in files)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, name: str) -> MoleculeData:
+        if name not in self._where:
+            raise DistillError(f"{self.path} holds no molecule '{name}'.")
+        try:
+            return join([_read(name, file[name]) for file in self._where[name]])
+        except (OSError, KeyError, RuntimeError) as error:
+            raise DistillError(f"{self.path} is damaged at '{name}'; label it anew.") from error
+
+    def __iter__(self) -> Iterator[MoleculeData]:
+        return (self[name] for name in self._where)
+
+    def close(self) -> None:
+        """Close the file."""
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def join(pieces: list[MoleculeData]) -> MoleculeData:
+    """The frames of several pieces of one molecule, one after the other."""
+    if len(pieces) == 1:
+        return pieces[0]
+    first = pieces[0]
+
+    def together(key: str) -> np.ndarray:
+        return np.concatenate([getattr(piece, key) for piece in pieces])
+
+    stresses = [piece.stress for piece in pieces if piece.stress is not None]
+    failures = [p.failed_positions for p in pieces if p.failed_positions is not None]
+    return MoleculeData(
+        first.name,
+        first.smiles,
+        first.charge,
+        first.numbers,
+        together("positions"),
+        together("energy"),
+        together("forces"),
+        together("temperature"),
+        together("source"),
+        first.spin,
+        np.concatenate(stresses) if len(stresses) == len(pieces) else None,
+        np.concatenate(failures) if failures else None,
+        tuple(reason for piece in pieces for reason in piece.failed_reason),
+        tuple(task for piece in pieces for task in piece.tasks),
+        first.mapped_smiles,
+    )
+
+
+def write(path: Path, teacher: TeacherRecord, molecules: Iterable[MoleculeData]) -> None:
+    """Add molecules, or frames to molecules, to the dataset ``path``; all of them or none.
+
+    A new file replaces the old one when it is complete on the disk. Raises DistillError, the
+    old file untouched, when the disk is full or the molecule is not the one in the file.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with _disk_errors(path, temporary):
+        if path.exists():
+            shutil.copyfile(path, temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+        with h5py.File(temporary, "a") as file:
+            file.attrs.update(teacher.attributes())
+            for molecule in molecules:
+                _append(file, molecule)
+        replace_safely(temporary, path)
+
+
+def write_part(path: Path, teacher: TeacherRecord, molecule: MoleculeData) -> None:
+    """Write a dataset of one molecule, the result of one labelling task; whole or not at all."""
+    with h5py.File("part", "w", driver="core", backing_store=False) as file:
+        file.attrs.update(teacher.attributes())
+        _append(file, molecule)
+        file.flush()
+        image = file.id.get_file_image()
+    temporary = path.with_suffix(".tmp")
+    with _disk_errors(path, temporary):
+        temporary.write_bytes(image)
+        replace_safely(temporary, path)
+
+
+def replace_safely(temporary: Path, path: Path) -> None:
+    """Put a finished file in the place of ``path``, so that a power cut leaves one or the other."""
+    for what in (temporary, None, path.parent):
+        if what is None:
+            os.replace(temporary, path)
+            continue
+        descriptor = os.open(what, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def atoms_differ(file: Mapping[str, Any], name: str, numbers: np.ndarray, charge: int) -> bool:
+    """Whether the file has another molecule, or other charges, under this name."""
+    if name not in file:
+        return False
+    group = file[name]
+    same = np.array_equal(group["atomic_numbers"][:], numbers)
+    return not same or int(group.attrs["charge"]) != charge
+
+
+@contextmanager
+def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass
+        # h5py raises RuntimeError when the disk fills while it closes a file
+        if isinstance(error, OSError | RuntimeError):
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            raise DistillError(
+                f"Cannot write {path}: {reason}; make room or choose another folder, then "
+                "run the same command again."
+            ) from error
+        raise
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise DistillError(f"{path}: no such file.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DistillError(
+            f"{path} is not a dataset, or it is cut off; make it anew with `distill label`."
+        ) from error
+    kind, version = file.attrs.get("format"), file.attrs.get("version", 0)
+    if kind != FORMAT or version > VERSION:
+        file.close()
+        if kind != FORMAT:
+            raise DistillError(f"{path} is HDF5, but not a dataset made by `distill label`.")
+        raise DistillError(f"{path} was written by a newer distiller; update mlff-distiller.")
+    return file
+
+
+def _append(file: h5py.File, molecule: MoleculeData) -> None:
+    if atoms_differ(file, molecule.name, molecule.numbers, molecule.charge):
+        raise DistillError(f"The dataset has another molecule named '{molecule.name}'; rename it.")
+    group = file.require_group(molecule.name)
+    if "atomic_numbers" not in group:
+        group.attrs["smiles"] = molecule.smiles
+        group.attrs["mapped_smiles"] = molecule.mapped_smiles
+        group.attrs["charge"] = molecule.charge
+        group.attrs["spin"] = molecule.spin
+        group["atomic_numbers"] = molecule.numbers.astype(np.int16)
+    atoms = len(molecule.numbers)
+    failed = molecule.failed_positions
+    _extend(group, "conformations", molecule.positions.reshape(-1, atoms, 3), np.float32)
+    _extend(group, "energy", molecule.energy, np.float64)
+    _extend(group, "forces", molecule.forces.reshape(-1, atoms, 3), np.float32)
+    _extend(group, "temperature", molecule.temperature, np.float32)
+    _extend(group, "source", molecule.source, TEXT)
+    _extend(group, "tasks", np.array(molecule.tasks, dtype=object), TEXT)
+    if molecule.stress is not None:
+        _extend(group, "stress", molecule.stress, np.float32)
+    if failed is not None and len(failed):
+        _extend(group, "failed_conformations", failed, np.float32)
+        _extend(group, "failed_reason", np.array(molecule.failed_reason, dtype=object), TEXT)
+
+
+def _extend(group: h5py.Group, key: str, values: np.ndarray, dtype: Any) -> None:
+    if key not in group:
+        row = values.shape[1:]
+        # chunks of about 64 kB: a frame alone would make the index larger than the data
+        rows = max(1, 16384 // max(1, int(np.prod(row, dtype=int))))
+        chunks = (min(rows, max(len(values), 16)), *row)
+        dataset = group.create_dataset(
+            key, shape=(0, *row), maxshape=(None, *row), dtype=dtype, chunks=chunks
+        )
+        if key in UNITS:
+            dataset.attrs["units"] = UNITS[key]
+    dataset = group[key]
+    if len(values):
+        old = len(dataset)
+        dataset.resize(old + len(values), axis=0)
+        dataset[old:] = values
+
+
+def _read(name: str, group: h5py.Group) -> MoleculeData:
+    failed = "failed_conformations" in group
+    return MoleculeData(
+        name=name,
+        smiles=str(group.attrs["smiles"]),
+        charge=int(group.attrs["charge"]),
+        numbers=group["atomic_numbers"][:].astype(np.int64),
+        positions=group["conformations"][:],
+        energy=group["energy"][:],
+        forces=group["forces"][:],
+        temperature=group["temperature"][:],
+        source=group["source"].asstr()[:],
+        spin=int(group.attrs["spin"]),
+        stress=group["stress"][:] if "stress" in group else None,
+        failed_positions=group["failed_conformations"][:] if failed else None,
+        failed_reason=tuple(group["failed_reason"].asstr()[:]) if failed else (),
+        tasks=tuple(group["tasks"].asstr()[:]),
+        mapped_smiles=str(group.attrs.get("mapped_smiles", "")),
+    )

@@ -1,0 +1,530 @@
+"""Labelling: tasks go out to processes or a Dask cluster, labels come back into one file.
+
+Each finished task becomes one small file in ``FILE.parts/``, written whole or not at all and
+named by the task's key, and all of them are merged into FILE at the end. So a kill at any
+moment loses what was being computed and nothing else, and the same call goes on from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from distill.data.dataset import (
+    Dataset,
+    MoleculeData,
+    TeacherRecord,
+    write,
+    write_part,
+)
+from distill.data.molecules import Molecule, geometry_problem
+from distill.data.sampling import Frame, Sampling, sample
+from distill.errors import DistillError
+from distill.teacher.base import Label, Teacher, TeacherSpec
+
+Work = Sampling | Sequence[Frame]
+Task = tuple[Molecule, Work]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What a call to `label` did: frames newly labelled, frames failed, tasks found done."""
+
+    labelled: int
+    failed: int
+    tasks_done_before: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def label(
+    tasks: Iterable[Task],
+    teacher: TeacherSpec,
+    path: str | Path,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> LabelReport:
+    """Label tasks into the dataset ``path``, going on where an earlier call was stopped.
+
+    A task is a molecule with a `Sampling` (sampled where it is labelled) or with frames. Tasks
+    that are in the file already are left out, new ones are added. ``workers`` processes run on
+    this machine (default: one a core; 0: in this process), or with ``scheduler`` the workers of
+    the Dask cluster at that address. On Ctrl-C what is finished is merged into the file. Raises
+    DistillError when the file is foreign or has labels of another teacher, when the teacher
+    cannot be loaded or breaks, when the disk is full, and when every single geometry failed.
+    """
+    todo = {task_key(molecule, work): (molecule, work) for molecule, work in tasks}
+    with _Store(Path(path), teacher) as store:
+        for molecule, _ in todo.values():
+            store.check(molecule)
+        remaining = {key: task for key, task in todo.items() if key not in store.done}
+        before = len(todo) - len(remaining)
+        counts: Counter[str] = Counter()
+        failures: Counter[str] = Counter()
+
+        def finished(key: str, result: MoleculeData) -> None:
+            store.add(key, result)
+            del remaining[key]
+            counts["labelled"] += len(result)
+            failures.update(result.failed_reason)
+            meter.advance(_size(todo[key][1]), sum(failures.values()))
+
+        size = sum(_size(work) for _, work in remaining.values())
+        try:
+            with _Meter(size, progress and bool(remaining)) as meter:
+                _run_all(remaining, store, teacher, scheduler, workers, finished)
+        finally:
+            store.merge()
+    failed = sum(failures.values())
+    if failed and not counts["labelled"]:
+        reason, _ = failures.most_common(1)[0]
+        raise DistillError(f"Not one of {failed} geometries could be labelled: {reason}.")
+    return LabelReport(counts["labelled"], failed, before, dict(failures))
+
+
+def task_key(molecule: Molecule, work: Work) -> str:
+    """A task's name: the same task has the same key in every run and on every machine."""
+    digest = hashlib.sha256()
+    digest.update(f"{molecule.name}\n{molecule.charge}\n{molecule.spin}\n".encode())
+    digest.update(f"{molecule.smiles}\n".encode())
+    digest.update(np.asarray(molecule.numbers, dtype="<i8").tobytes())
+    if isinstance(work, Sampling):
+        digest.update(repr(work).encode())
+        for positions in molecule.positions:
+            digest.update(np.asarray(positions, dtype="<f8").tobytes())
+    else:
+        for frame in work:
+            digest.update(f"{frame.source} {float(frame.temperature)}".encode())
+            digest.update(np.asarray(frame.positions, dtype="<f8").tobytes())
+    return digest.hexdigest()[:24]
+
+
+def run_task(molecule: Molecule, work: Work, spec: TeacherSpec) -> MoleculeData:
+    """Sample (if the task says so) and label one task; what failed is in the result, too.
+
+    Positions are rounded to the float32 of the file before they are labelled, so that energy
+    and forces belong to exactly the positions that are stored.
+    """
+    frames: Sequence[Frame] = []
+    failed: list[tuple[np.ndarray, str]] = []
+    if isinstance(work, Sampling):
+        try:
+            frames = sample(molecule, work)
+        except (DistillError, RuntimeError, ValueError) as error:  # RDKit raises the latter two
+            failed.append((np.full((len(molecule), 3), np.nan), f"no geometry: {error}"))
+    else:
+        frames = work
+    good: list[Frame] = []
+    for frame in frames:
+        positions = np.asarray(frame.positions, dtype=np.float32)
+        problem = geometry_problem(positions)
+        if problem:
+            failed.append((positions, problem))
+        else:
+            good.append(Frame(positions, frame.source, frame.temperature))
+    labels: list[Label] = []
+    if good:
+        labels = _load(spec).label([molecule.atoms(f.positions.astype(float)) for f in good])
+    pairs = []
+    for frame, found in zip(good, labels, strict=True):
+        if found.error is None and np.isfinite(found.energy) and np.isfinite(found.forces).all():
+            pairs.append((frame, found))
+        else:
+            failed.append((frame.positions, found.error or "energy or forces are not finite"))
+    return _collect(molecule, work, pairs, failed)
+
+
+def _collect(
+    molecule: Molecule,
+    work: Work,
+    pairs: list[tuple[Frame, Label]],
+    failed: list[tuple[np.ndarray, str]],
+) -> MoleculeData:
+    shape = (-1, len(molecule), 3)
+    stresses = [found.stress for _, found in pairs if found.stress is not None]
+    return MoleculeData(
+        name=molecule.name,
+        smiles=molecule.smiles or "",
+        charge=molecule.charge,
+        numbers=molecule.numbers,
+        positions=np.array([f.positions for f, _ in pairs], dtype=np.float32).reshape(shape),
+        energy=np.array([found.energy for _, found in pairs], dtype=float),
+        forces=np.array([found.forces for _, found in pairs], dtype=np.float32).reshape(shape),
+        temperature=np.array([f.temperature for f, _ in pairs], dtype=np.float32),
+        source=np.array([f.source for f, _ in pairs], dtype=object),
+        spin=molecule.spin,
+        stress=np.array(stresses) if pairs and len(stresses) == len(pairs) else None,
+        failed_positions=np.array([p for p, _ in failed]) if failed else None,
+        failed_reason=tuple(reason for _, reason in failed),
+        tasks=(task_key(molecule, work),),
+        mapped_smiles=_mapped(molecule),
+    )
+
+
+def _mapped(molecule: Molecule) -> str:
+    """The SMILES whose atom maps give the order of the atoms in the file."""
+    if molecule.rdmol is None:
+        return ""
+    mol = Chem.Mol(molecule.rdmol, True)
+    for atom in mol.GetAtoms():
+        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    return str(Chem.MolToSmiles(mol))
+
+
+_teachers: dict[str, Teacher] = {}
+
+
+def _load(spec: TeacherSpec) -> Teacher:
+    """The teacher of this process; loading a big one takes longer than a label."""
+    key = repr((spec.name, spec.weights, sorted(spec.options.items())))
+    if key not in _teachers:
+        _teachers[key] = spec.load()
+    return _teachers[key]
+
+
+def _identify(spec: TeacherSpec) -> tuple[str, str, bool]:
+    teacher = _load(spec)
+    return teacher.name, teacher.version, teacher.conservative
+
+
+def _run_all(
+    remaining: dict[str, Task],
+    store: _Store,
+    spec: TeacherSpec,
+    scheduler: str | None,
+    workers: int | None,
+    finished: Callable[[str, MoleculeData], None],
+) -> None:
+    """Run until nothing remains; start again, three times at most, when a process dies."""
+    deaths = 0
+    while remaining:
+        left = len(remaining)
+        try:
+            with _executor(scheduler, workers, left) as (pool, width):
+                store.sign(*pool.submit(_identify, spec).result())
+                _run(pool, 2 * width, list(remaining.items()), spec, finished)
+        except BrokenExecutor as error:
+            deaths = 1 if len(remaining) < left else deaths + 1
+            if deaths == 3:
+                raise DistillError(
+                    "A labelling process died three times without a result: is the memory full? "
+                    "Run the same command again with fewer --workers; what is done is kept. "
+                    '(A script that labels needs `if __name__ == "__main__":`.)'
+                ) from error
+
+
+def _run(
+    pool: Executor,
+    width: int,
+    tasks: list[tuple[str, Task]],
+    spec: TeacherSpec,
+    finished: Callable[[str, MoleculeData], None],
+) -> None:
+    """Keep ``width`` tasks under way; a longer queue would only cost memory."""
+    queue = iter(tasks)
+    running: dict[Future[MoleculeData], tuple[str, Molecule]] = {}
+
+    def collect(futures: Iterable[Future[MoleculeData]]) -> None:
+        for future in futures:
+            key, molecule = running.pop(future)
+            try:
+                result = future.result()
+            except (BrokenExecutor, DistillError):
+                raise
+            except Exception as error:
+                if type(error).__name__ == "KilledWorker":  # dask's word for several deaths
+                    raise BrokenExecutor from error
+                raise DistillError(
+                    f"The teacher {spec.name} broke on {molecule.name}: "
+                    f"{type(error).__name__}: {error}. What is done is kept."
+                ) from error
+            finished(key, result)
+
+    try:
+        while True:
+            for key, (molecule, work) in queue:
+                running[pool.submit(run_task, molecule, work, spec)] = (key, molecule)
+                if len(running) >= width:
+                    break
+            if not running:
+                return
+            collect(wait(running, return_when=FIRST_COMPLETED).done)
+    except KeyboardInterrupt:
+        for future in running:
+            future.cancel()
+        collect([f for f in wait(running).done if not f.cancelled() and not f.exception()])
+        raise
+
+
+@contextmanager
+def _executor(
+    scheduler: str | None, workers: int | None, tasks: int
+) -> Iterator[tuple[Executor, int]]:
+    """An executor and how many tasks it runs at once."""
+    if scheduler is not None:
+        with _dask(scheduler) as found:
+            yield found
+        return
+    count = min(workers if workers is not None else os.cpu_count() or 1, tasks)
+    if count == 0:
+        yield _Here(), 1
+        return
+    # Children read these when they load their libraries, so they must stand there before.
+    old = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(count, context, initializer=_start) as pool:
+            try:
+                yield pool, count
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        for name, value in old.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise DistillError("--scheduler needs Dask; `pip install distributed`.") from error
+    try:
+        client = Client(address, timeout=15)
+    except (OSError, ValueError) as error:
+        raise DistillError(
+            f"No Dask scheduler answers at {address}; start one with `dask scheduler`."
+        ) from error
+    with client:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise DistillError(f"The Dask cluster at {address} has no workers; start some.")
+        yield client.get_executor(pure=False), threads
+
+
+class _Here(Executor):
+    """Runs each task at once, in this process."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        """Run now."""
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _start() -> None:
+    """In a new worker: Ctrl-C is the parent's affair, and a killed parent takes us along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+class _Store:
+    """The file and its parts, held by one labelling run at a time."""
+
+    def __init__(self, path: Path, spec: TeacherSpec) -> None:
+        self.path = path
+        self.folder = path.with_name(path.name + ".parts")
+        self._spec = spec
+        self._settings = spec.settings
+        self._teacher: TeacherRecord | None = None
+        self._known: dict[str, tuple[np.ndarray, int]] = {}
+        self.done: set[str] = set()
+
+    def __enter__(self) -> _Store:
+        try:
+            existed = self.folder.exists()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / "lock", "w")
+        except OSError as error:
+            raise DistillError(f"Cannot write beside {self.path}: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise DistillError(
+                f"Another run is labelling into {self.path}; wait for it."
+            ) from error
+        try:
+            self._survey()
+        except BaseException:
+            self._lock.close()
+            if not existed:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _survey(self) -> None:
+        for leftover in self.folder.glob("*.tmp"):
+            leftover.unlink()
+        if self.path.exists():
+            with Dataset.open(self.path) as dataset:
+                self._agree(dataset.teacher, self.path)
+                for data in dataset:
+                    self._note(data)
+        for part in self.folder.glob("*.h5"):
+            try:
+                dataset = Dataset.open(part)
+            except DistillError:
+                part.unlink()  # cut off by a power failure: do it again
+                continue
+            with dataset:
+                self._agree(dataset.teacher, part)
+                for data in dataset:
+                    if part.stem in self.done:  # killed between the merge and the clearing away
+                        part.unlink()
+                    else:
+                        self._note(data)
+
+    def _note(self, data: MoleculeData) -> None:
+        self.done.update(data.tasks)
+        self._known[data.name] = (data.numbers, data.charge)
+
+    def _agree(self, record: TeacherRecord, where: Path) -> None:
+        if (record.name, record.settings) != (self._spec.name, self._settings):
+            raise DistillError(
+                f"{where} has labels of {record.name} {record.settings}, not of "
+                f"{self._spec.name} {self._settings}; choose another file for this teacher."
+            )
+        self._teacher = record
+
+    def sign(self, name: str, version: str, conservative: bool) -> None:
+        """Say who labels; refuses another version of the teacher."""
+        if self._teacher is not None and self._teacher.version != version:
+            raise DistillError(
+                f"{self.path} has labels of {name} by {self._teacher.version}, not by "
+                f"{version}; choose another file."
+            )
+        self._teacher = TeacherRecord(self._spec.name, version, conservative, self._settings)
+
+    def check(self, molecule: Molecule) -> None:
+        """Refuse a molecule whose name stands for another one in the file."""
+        numbers, charge = self._known.get(molecule.name, (molecule.numbers, molecule.charge))
+        if charge != molecule.charge or not np.array_equal(numbers, molecule.numbers):
+            raise DistillError(
+                f"{self.path} has another molecule named '{molecule.name}'; rename yours."
+            )
+
+    def add(self, key: str, result: MoleculeData) -> None:
+        """Keep the result of a task."""
+        assert self._teacher is not None
+        write_part(self.folder / f"{key}.h5", self._teacher, result)
+        self.done.add(key)
+
+    def merge(self) -> None:
+        """Bring the parts into the file and clear them away."""
+        parts = sorted(self.folder.glob("*.h5"))
+        if parts:
+            assert self._teacher is not None
+            write(self.path, self._teacher, _each(parts))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _each(parts: list[Path]) -> Iterator[MoleculeData]:
+    for part in parts:
+        with Dataset.open(part) as dataset:
+            yield from dataset
+
+
+def _size(work: Work) -> int:
+    """Frames in a task, about."""
+    return max(1, work.frames if isinstance(work, Sampling) else len(work))
+
+
+class _Meter:
+    """A progress bar, or, where nobody sees one, a line in the log now and then."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self._console = Console(stderr=True)
+        self._total, self._count, self._printed = total, 0, 0.0
+        self._started = time.monotonic()
+        self._shown = shown
+        self._bar: Progress | None = None
+        if shown and self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("labelling"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("frames, {task.fields[failed]} failed,"),
+                TimeElapsedColumn(),
+                TextColumn("gone,"),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                console=self._console,
+            )
+
+    def __enter__(self) -> _Meter:
+        if self._bar is not None:
+            self._bar.start()
+            self._line = self._bar.add_task("labelling", total=self._total, failed=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, frames: int, failed: int) -> None:
+        """``frames`` more are done, ``failed`` in all have failed."""
+        self._count += frames
+        if self._bar is not None:
+            self._bar.update(self._line, completed=self._count, failed=failed)
+            return
+        gone = time.monotonic() - self._started
+        if self._shown and (gone - self._printed > 30 or self._count == self._total):
+            self._printed = gone
+            left = gone / self._count * (self._total - self._count)
+            self._console.print(
+                f"labelled {self._count} of {self._total} frames, {failed} failed, "
+                f"{gone:.0f} s gone, {left:.0f} s left",
+                highlight=False,
+            )

@@ -1,0 +1,242 @@
+"""Geometries that cover what MD will visit: conformers, a cheap force field's MD, displacements.
+
+Conformers come from RDKit's ETKDGv3 (Wang, Witek, Landrum, Riniker, J. Chem. Inf. Model. 60,
+2044 (2020)), the forces of the MD from MMFF94 (Halgren, J. Comput. Chem. 17, 490 (1996)) or,
+where it has no parameters, UFF (Rappé et al., J. Am. Chem. Soc. 114, 10024 (1992)).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase.data import atomic_masses
+from ase.units import fs, kB, kcal, mol
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from distill.data.molecules import Molecule, geometry_problem
+from distill.data.thinning import thin
+from distill.errors import DistillError
+
+Forces = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to make ``frames`` geometries of a molecule.
+
+    Each of the ``conformers`` runs Langevin MD through the ``temperatures`` (K); a frame is
+    taken every ``steps_between`` steps of 1 fs, after ``equilibration`` steps at each
+    temperature. A ``displaced`` fraction of the frames gets Gaussian displacements whose
+    standard deviation is drawn from ``displacement`` (Å). Frames closer than ``thinning`` Å
+    (see `thin`) are dropped. ``given`` adds the geometries that the user gave, beyond
+    ``frames``. The same ``seed`` gives the same geometries.
+    """
+
+    frames: int = 10
+    temperatures: tuple[float, ...] = (300.0, 500.0, 700.0)
+    conformers: int = 2
+    steps_between: int = 100
+    equilibration: int = 100
+    displaced: float = 0.1
+    displacement: tuple[float, float] = (0.02, 0.1)
+    thinning: float = 0.02
+    given: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.frames < 0 or self.conformers < 1 or self.steps_between < 1:
+            raise DistillError("frames must be 0 or more, conformers and steps 1 or more.")
+        if not self.temperatures or min(self.temperatures) <= 0:
+            raise DistillError("Give at least one temperature, each above 0 K.")
+        if not 0 <= self.displaced <= 1:
+            raise DistillError("The displaced fraction must be between 0 and 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One geometry (N, 3) in Å, where it comes from, and its temperature in K (0: none)."""
+
+    positions: np.ndarray
+    source: str
+    temperature: float = 0.0
+
+
+def sample(molecule: Molecule, sampling: Sampling) -> list[Frame]:
+    """Geometries of ``molecule``; raises DistillError when no conformer can be made."""
+    digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    frames = _dynamics(molecule, sampling, rng) if sampling.frames else []
+    chosen = rng.permutation(len(frames))[: round(sampling.displaced * len(frames))]
+    for k in chosen:
+        width = rng.uniform(*sampling.displacement)
+        moved = frames[k].positions + rng.normal(0.0, width, frames[k].positions.shape)
+        if not geometry_problem(moved):
+            frames[k] = Frame(moved, "displaced", frames[k].temperature)
+    if sampling.given:
+        frames = [Frame(p, "given") for p in molecule.positions] + frames
+    if len(frames) > 1 and sampling.thinning > 0:
+        kept = thin(np.array([frame.positions for frame in frames]), sampling.thinning)
+        frames = [frames[k] for k in kept]
+    return frames
+
+
+def chunks(
+    molecule: Molecule, sampling: Sampling, size: int = 20
+) -> list[tuple[Molecule, Sampling]]:
+    """Split one molecule's sampling into labelling tasks of at most ``size`` frames.
+
+    Each task has its own seed and conformers, so the tasks are independent of each other.
+    """
+    tasks = []
+    for k, start in enumerate(range(0, max(sampling.frames, 1), size)):
+        part = replace(
+            sampling,
+            frames=min(size, sampling.frames - start),
+            seed=sampling.seed + 1_000_003 * k,
+            given=sampling.given and k == 0,
+        )
+        tasks.append((molecule, part))
+    return tasks
+
+
+def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:
+    """The frames of the force field's MD, or displacements where the bonds are unknown."""
+    if molecule.rdmol is None:
+        return _scattered(molecule, sampling, rng)
+    starts = _starts(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
+    name, forces = force_field(starts[0])
+    segments = [(start, t) for start in starts for t in sampling.temperatures]
+    # frames dealt out to (conformer, temperature); a different order for each molecule, so that
+    # a few frames a molecule do not always come from the lowest temperatures
+    share = np.zeros(len(segments), dtype=int)
+    order = rng.permutation(len(segments))
+    for k in range(sampling.frames):
+        share[order[k % len(segments)]] += 1
+    frames = []
+    for k, (start, temperature) in enumerate(segments):
+        if k % len(sampling.temperatures) == 0:
+            positions = start.GetConformer().GetPositions()
+            velocities = np.zeros_like(positions)
+        if not share[k]:
+            continue
+        steps = langevin(positions, velocities, molecule.numbers, forces, temperature, rng)
+        for _ in range(sampling.equilibration):
+            next(steps)
+        for _ in range(share[k]):
+            for _ in range(sampling.steps_between):
+                positions, velocities = next(steps)
+            frames.append(Frame(positions.copy(), name, temperature))
+    return frames
+
+
+def langevin(
+    positions: np.ndarray,
+    velocities: np.ndarray,
+    numbers: np.ndarray,
+    forces: Forces,
+    temperature: float,
+    rng: np.random.Generator,
+    step: float = 1.0,
+    friction: float = 0.02,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Langevin MD, BAOAB (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013)).
+
+    Positions (N, 3) in Å, velocities in Å per ASE unit of time, ``forces`` gives eV/Å,
+    ``step`` in fs, ``friction`` in 1/fs. Yields positions and velocities after every step.
+    """
+    masses = atomic_masses[numbers][:, None]
+    dt = step * fs
+    keep = np.exp(-friction * step)
+    kick = np.sqrt((1 - keep**2) * kB * temperature / masses)
+    x, v = positions.copy(), velocities.copy()
+    f = forces(x)
+    while True:
+        v = v + 0.5 * dt * f / masses
+        x = x + 0.5 * dt * v
+        v = keep * v + kick * rng.standard_normal(v.shape)
+        x = x + 0.5 * dt * v
+        f = forces(x)
+        v = v + 0.5 * dt * f / masses
+        yield x, v
+
+
+def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:
+    """The name of the MD's source and the forces (N, 3) in eV/Å at positions (N, 3) in Å."""
+    field, name = None, "mmff94-md"
+    parameters = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol_)
+    if parameters is not None:
+        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
+            mol_, parameters, ignoreInterfragInteractions=False
+        )
+    if field is None and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol_):
+        field = rdForceFieldHelpers.UFFGetMoleculeForceField(
+            mol_, ignoreInterfragInteractions=False
+        )
+        name = "uff-md"
+    if field is None:
+        raise DistillError("Neither MMFF94 nor UFF has parameters for this molecule.")
+    field.Initialize()
+    unit = kcal / mol
+
+    def forces(positions: np.ndarray) -> np.ndarray:
+        flat = positions.ravel().tolist()
+        field.CalcEnergy(flat)  # CalcGrad alone would use the distances of the last energy
+        return np.array(field.CalcGrad(flat)).reshape(-1, 3) * -unit
+
+    return name, forces
+
+
+def _starts(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
+    """One Mol a conformer: the user's geometries first, then relaxed ETKDG conformers."""
+    starts = []
+    spread = np.linspace(0, len(molecule.positions) - 1, min(count, len(molecule.positions)))
+    for k in spread.round().astype(int):
+        start = Chem.Mol(molecule.rdmol, True)
+        conformer = Chem.Conformer(len(molecule))
+        conformer.SetPositions(np.ascontiguousarray(molecule.positions[k], dtype=float))
+        start.AddConformer(conformer, assignId=True)
+        starts.append(start)
+    # ETKDG puts the fragments of a complex on top of each other
+    if len(starts) < count and len(Chem.GetMolFrags(molecule.rdmol)) == 1:
+        starts += _conformers(molecule, count - len(starts), seed)
+    if not starts:
+        raise DistillError(
+            f"RDKit finds no conformer of {molecule.name}; give a geometry (SDF or XYZ) instead."
+        )
+    return starts
+
+
+def _conformers(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
+    embedded = Chem.Mol(molecule.rdmol, True)
+    settings = rdDistGeom.ETKDGv3()
+    settings.randomSeed = seed
+    settings.numThreads = 1
+    found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
+    if not found:  # cages and large rings
+        settings.useRandomCoords = True
+        found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
+    starts = []
+    for identifier in found:
+        start = Chem.Mol(embedded, False, identifier)
+        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(start):
+            rdForceFieldHelpers.MMFFOptimizeMolecule(start, maxIters=500)
+        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(start):
+            rdForceFieldHelpers.UFFOptimizeMolecule(start, maxIters=500)
+        starts.append(start)
+    return starts
+
+
+def _scattered(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:
+    """Displaced copies of the user's geometries, for a molecule whose bonds are unknown."""
+    if not molecule.positions:
+        raise DistillError(f"{molecule.name} has neither bonds nor a geometry to start from.")
+    frames = []
+    for k in range(sampling.frames):
+        start = molecule.positions[k % len(molecule.positions)]
+        width = rng.uniform(*sampling.displacement)
+        frames.append(Frame(start + rng.normal(0.0, width, start.shape), "displaced"))
+    return frames
