@@ -17,10 +17,10 @@ from distill.student.painn import PaiNN
 class Student(nn.Module):
     """A small potential. All arguments and results are in eV and Å.
 
-    positions (N, 3), float64 also for a float32 student; numbers (N,) int64 atomic numbers; edge_index (2, E) int64, both directions
-    of every pair; edge_shift (E, 3): an edge (i, j) has the vector
-    ``positions[j] + edge_shift - positions[i]``. Edges beyond the cutoff count nothing. Several
-    molecules may be evaluated at once, as one graph without edges between them.
+    positions (N, 3), float64 also for a float32 student; numbers (N,) int64 atomic numbers;
+    edge_index (2, E) int64, both directions of every pair; edge_shift (E, 3): an edge (i, j) has
+    the vector ``positions[j] + edge_shift - positions[i]``. Edges beyond the cutoff count nothing.
+    Several molecules may be evaluated at once, as one graph without edges between them.
 
     config: the architecture. card: the header of its file (teacher, training set, errors).
     """

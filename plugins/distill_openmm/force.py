@@ -1,0 +1,107 @@
+"""``create_force``: a student as an OpenMM force."""
+
+import copy
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from distill.errors import DistillError
+from distill.student import Student, load_student
+
+from distill_openmm.module import OpenMMStudent
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def create_force(
+    student: str | Path | Student,
+    topology: Any,
+    atoms: Iterable[int] | None = None,
+    *,
+    periodic: bool | None = None,
+    dtype: str = "float32",
+    skin: float = 1.0,
+) -> Any:
+    """The student as an ``openmmtorch.TorchForce``, to be added to a System.
+
+    student: a shipped name, a file, or a Student (which is copied).
+    topology: the ``openmm.app.Topology``, for the elements.
+    atoms: indices of the atoms the student acts on (mixed ML/MM systems); None for all.
+    periodic: None takes it from the topology, which is periodic when it has box vectors.
+    dtype: "float32" or "float64", the precision of the network; distances are always computed in
+    that of OpenMM's positions.
+    skin: Å beyond the cutoff that the neighbour list holds; it is built anew when an atom has
+    moved half of it.
+
+    The energy includes the isolated atoms' energies. Raises DistillError for an element that the
+    student does not know, for indices that are not there or twice, and without openmmtorch.
+    """
+    openmmtorch = import_openmmtorch()
+    if dtype not in PRECISIONS:
+        raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
+    if not skin > 0:
+        raise DistillError(f"skin is {skin}; use a positive length in Å, 1.0 for example.")
+    if isinstance(student, Student):
+        student = copy.deepcopy(student).cpu().eval().requires_grad_(False)
+    else:
+        student = load_student(student)
+    chosen = None if atoms is None else [int(i) for i in atoms]
+    numbers = atomic_numbers(topology, chosen)
+    student.check_elements(numbers)
+
+    module = OpenMMStudent(student.to(PRECISIONS[dtype]), numbers, chosen, float(skin))
+    force = openmmtorch.TorchForce(torch.jit.script(module.eval()))
+    force.setOutputsForces(True)
+    if periodic is None:
+        periodic = topology.getPeriodicBoxVectors() is not None
+    force.setUsesPeriodicBoundaryConditions(bool(periodic))
+    return force
+
+
+def atomic_numbers(topology: Any, atoms: list[int] | None) -> list[int]:
+    """Atomic numbers of the chosen atoms of a topology (None: all)."""
+    everyone = list(topology.atoms())
+    if atoms is None:
+        atoms = list(range(len(everyone)))
+    if not atoms:
+        raise DistillError("There is no atom for the student to act on; choose at least one.")
+    if len(set(atoms)) != len(atoms):
+        raise DistillError("An atom is listed twice among the student's; list each once.")
+    if min(atoms) < 0 or max(atoms) >= len(everyone):
+        raise DistillError(
+            f"The student's atoms run from {min(atoms)} to {max(atoms)}, but the topology has "
+            f"atoms 0 to {len(everyone) - 1}; choose among these."
+        )
+    numbers = []
+    for index in atoms:
+        element = everyone[index].element
+        if element is None:
+            raise DistillError(
+                f"Atom {index} ({everyone[index].name}) has no element, as virtual sites have none; "
+                "leave it out of the student's atoms."
+            )
+        numbers.append(int(element.atomic_number))
+    return numbers
+
+
+def import_openmmtorch() -> Any:
+    """The module openmmtorch, which brings TorchForce."""
+    # it imports OpenMM by its old name, and OpenMM says so on the root logger
+    quiet = logging.getLogger()
+    quiet.addFilter(_not_deprecated_name)
+    try:
+        import openmmtorch
+    except ImportError as error:
+        raise DistillError(
+            f"OpenMM or its torch plugin cannot be imported ({error}); "
+            "run pip install 'mlff-distiller[openmm]'."
+        ) from error
+    finally:
+        quiet.removeFilter(_not_deprecated_name)
+    return openmmtorch
+
+
+def _not_deprecated_name(record: logging.LogRecord) -> bool:
+    return "simtk.openmm" not in record.getMessage()

@@ -1,0 +1,45 @@
+"""What OpenMM calls: positions in nm to energy in kJ/mol and forces in kJ/mol/nm."""
+
+import torch
+from ase import units
+from distill.student import Student
+from torch import Tensor, nn
+
+from distill_openmm.neighbours import SkinNeighbours
+
+ANGSTROM_PER_NM = 10.0
+KJ_PER_MOL_PER_EV = units.mol / units.kJ
+
+
+class OpenMMStudent(nn.Module):
+    """A student behind OpenMM's units, with its neighbour list; to be scripted.
+
+    numbers: the atomic numbers of the student's atoms. atoms: their indices in the System, or None
+    for all of it. Forces on other atoms are zero.
+    """
+
+    def __init__(self, student: Student, numbers: list[int], atoms: list[int] | None, skin: float):
+        super().__init__()
+        self.student = student
+        self.neighbours = SkinNeighbours(student.config.cutoff, skin)
+        self.is_subset = atoms is not None
+        self.length, self.energy = ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64))
+        self.register_buffer("atoms", torch.tensor(atoms or [], dtype=torch.int64))
+
+    def forward(self, positions: Tensor, box: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """positions (M, 3) of the System and, when periodic, its box (3, 3), in nm.
+
+        Returns the energy () float64 in kJ/mol and the forces (M, 3) in kJ/mol/nm.
+        """
+        inner = positions.detach() * self.length
+        if self.is_subset:
+            inner = inner.index_select(0, self.atoms)
+        if box is not None:
+            box = box.to(inner.dtype) * self.length
+        edge_index, edge_shift = self.neighbours(inner, box)
+        energy, forces = self.student(inner, self.numbers, edge_index, edge_shift)
+        forces = forces.to(positions.dtype) * (self.energy * self.length)
+        if self.is_subset:
+            forces = torch.zeros_like(positions).index_copy(0, self.atoms, forces)
+        return energy * self.energy, forces
