@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from distill.errors import DistillError
 from distill.student import Student, load_student
-
 from distill_openmm.module import OpenMMStudent
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -79,8 +79,8 @@ def atomic_numbers(topology: Any, atoms: list[int] | None) -> list[int]:
         element = everyone[index].element
         if element is None:
             raise DistillError(
-                f"Atom {index} ({everyone[index].name}) has no element, as virtual sites have none; "
-                "leave it out of the student's atoms."
+                f"Atom {index} ({everyone[index].name}) has no element, so the student cannot act "
+                "on it; leave it out of the student's atoms."
             )
         numbers.append(int(element.atomic_number))
     return numbers

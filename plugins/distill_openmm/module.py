@@ -2,9 +2,9 @@
 
 import torch
 from ase import units
-from distill.student import Student
 from torch import Tensor, nn
 
+from distill.student import Student
 from distill_openmm.neighbours import SkinNeighbours
 
 ANGSTROM_PER_NM = 10.0
@@ -17,6 +17,9 @@ class OpenMMStudent(nn.Module):
     numbers: the atomic numbers of the student's atoms. atoms: their indices in the System, or None
     for all of it. Forces on other atoms are zero.
     """
+
+    numbers: Tensor
+    atoms: Tensor
 
     def __init__(self, student: Student, numbers: list[int], atoms: list[int] | None, skin: float):
         super().__init__()

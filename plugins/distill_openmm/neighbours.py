@@ -14,12 +14,18 @@ class SkinNeighbours(nn.Module):
     against the positions of every call: two OpenMM Contexts may share the module.
     """
 
+    built_positions: Tensor
+    built_box: Tensor
+    pairs: Tensor
+    shifts: Tensor
+
     def __init__(self, cutoff: float, skin: float):
         super().__init__()
         self.cutoff = cutoff
         self.skin = skin
         self.rebuilds = 0
         self.pairs_at_once = PAIRS_AT_ONCE
+        self.built_periodic = False
         self.register_buffer("built_positions", torch.zeros((0, 3), dtype=torch.float64))
         self.register_buffer("built_box", torch.zeros((3, 3), dtype=torch.float64))
         self.register_buffer("pairs", torch.zeros((2, 0), dtype=torch.int64))
@@ -42,6 +48,8 @@ class SkinNeighbours(nn.Module):
         """Whether the list holds every pair within the cutoff."""
         old = self.built_positions
         if old.shape != positions.shape or old.dtype != positions.dtype:
+            return False
+        if self.built_periodic != (box is not None):
             return False
         if box is not None and not torch.equal(box, self.built_box):
             return False
@@ -86,17 +94,19 @@ class SkinNeighbours(nn.Module):
         self.pairs = torch.cat(pairs, 1)
         self.shifts = torch.cat(shifts)
         self.built_positions = positions.clone()
+        self.built_periodic = box is not None
         if box is not None:
             self.built_box = box.clone()
         self.rebuilds += 1
 
 
 def image_shifts(to_fractional: Tensor, reach: float) -> Tensor:
-    """Images to look at, (K, 3) whole numbers, zero first, once a pair is at its nearest by rounding.
+    """Images to look at, (K, 3) whole numbers, zero first, when pairs are at their nearest already.
 
-    to_fractional (3, 3) is the inverse of the box. A pair's fractional coordinate is then within
-    0.5 of zero, and m boxes further the pair is at least (m - 0.5) heights of the box apart: exact
-    for triclinic boxes and for boxes smaller than the reach; one image for large boxes.
+    to_fractional (3, 3) is the inverse of the box. Rounding has brought a pair's fractional
+    coordinates within 0.5 of zero; m boxes further it is at least (m - 0.5) heights of the box
+    apart. So this is exact for triclinic boxes and for boxes smaller than the reach, and one image
+    suffices for large ones.
     """
     # the norm of a column of the inverse is one over the box's height along that vector
     most = torch.floor(reach * to_fractional.norm(2, dim=0) + 0.5 + 1e-6)

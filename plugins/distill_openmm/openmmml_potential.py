@@ -1,4 +1,4 @@
-"""Students in OpenMM-ML: ``MLPotential("distill-tiny")``, ``MLPotential("distill", modelPath=...)``."""
+"""Students in OpenMM-ML: ``MLPotential("distill-tiny")``, ``MLPotential("distill", modelPath=)``."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 import openmm
 import openmm.app
-from distill.errors import DistillError
 from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
+
+from distill.errors import DistillError
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
 
