@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from vesin import NeighborList
 
+from distill.errors import DistillError
+
 Edges = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -15,12 +17,26 @@ def neighbour_list(
     positions (N, 3), cell (3, 3) with rows as vectors (or None), in Å; pbc (3,) or one bool. The
     cell may be triclinic and smaller than the cutoff. Returns edge_index (2, E), sorted by centre,
     and edge_shift (E, 3) in Å (see ``Student``).
+
+    Raises DistillError for coordinates that are not finite, and for a periodic direction whose
+    cell vector is missing.
     """
     positions = np.ascontiguousarray(positions, dtype=np.float64)
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
     if len(positions) == 0:
         return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3))
     box = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
+    if not np.isfinite(positions).all():
+        atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
+        raise DistillError(
+            f"Atom {atom} has a coordinate that is NaN or infinite; look at how it came about."
+        )
+    # vesin divides by zero here, which ends the process
+    if periodic.any() and np.linalg.matrix_rank(box[periodic]) < periodic.sum():
+        raise DistillError(
+            "The system is periodic along a direction without a cell vector (or the vectors lie in "
+            "one plane); set the cell, or switch the periodicity off."
+        )
     i, j, images = NeighborList(cutoff=cutoff, full_list=True, sorted=True).compute(
         points=positions, box=box, periodic=periodic, quantities="ijS"
     )

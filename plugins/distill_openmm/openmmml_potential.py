@@ -1,4 +1,4 @@
-"""Students in OpenMM-ML: ``MLPotential("distill-tiny")``, ``MLPotential("distill", modelPath=)``."""
+"""Students in OpenMM-ML: by name, or as MLPotential("distill", modelPath=FILE)."""
 
 from collections.abc import Iterable
 from pathlib import Path
