@@ -1,0 +1,1 @@
+"""Training: graphs and batches, the step, the Lightning module."""

@@ -1,0 +1,42 @@
+"""Settings of a training run."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from distill.errors import DistillError
+
+LEARNING_RATES = {"original": 1.5e-3, "tiny": 2e-3, "ultra-tiny": 3e-3}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """minutes or steps: the budget at which the learning rate reaches zero (one of the two).
+
+    With steps, the same seed gives the same run; minutes depend on the machine's mood.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    learning_rate: float = 2e-3
+    energy_weight: float = 10.0
+    averaging: float = 0.998
+    clip: float = 10.0
+    warm_up_steps: int = 200
+    steps_per_epoch: int = 250
+    backend: str = "auto"
+    accelerator: str = "cpu"
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise DistillError("Give a training budget: either minutes or steps.")
+        if (self.minutes or self.steps or 0) <= 0:
+            raise DistillError("The training budget (minutes or steps) must be positive.")
+        if self.backend not in ("auto", "compiled", "eager"):
+            raise DistillError("backend must be auto, compiled or eager.")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must not change when a run is resumed."""
+        free = ("minutes", "steps", "backend", "accelerator")
+        return {k: v for k, v in asdict(self).items() if k not in free}

@@ -1,0 +1,226 @@
+"""The Lightning module: optimizers, schedule, weight averaging."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from distill.student.student import Student
+from distill.train.config import TrainConfig
+from distill.train.graphs import Batch, Capacity, Graph, batches, collate
+from distill.train.step import COMPONENTS, EagerStep, Loss, Step, make_step, parameters_of
+
+
+class BatchStream(torch.utils.data.Dataset[Batch]):
+    """Batches ``start`` to ``start + length`` of the endless sequence that the seed defines."""
+
+    def __init__(
+        self, student: Student, graphs: Sequence[Graph], capacity: Capacity, seed: int
+    ) -> None:
+        self.graphs = graphs
+        self.capacity = capacity
+        self.species_of = student.species_of.cpu().numpy()
+        self.reference = student.reference.cpu().numpy()
+        self.cutoff = student.config.cutoff
+        self.stream = batches(graphs, capacity, seed)
+        self.position = 0
+        self.start = 0
+        self.length = 0
+
+    def window(self, start: int, length: int) -> "BatchStream":
+        self.start, self.length = start, length
+        return self
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Batch:
+        target = self.start + index
+        while self.position < target:  # a resumed run skips what it has seen
+            next(self.stream)
+            self.position += 1
+        self.position += 1
+        return self.make([self.graphs[k] for k in next(self.stream)])
+
+    def make(self, graphs: Sequence[Graph]) -> Batch:
+        return collate(graphs, self.capacity, self.species_of, self.reference, self.cutoff)
+
+
+class Distillation(L.LightningModule):
+    """Fits a student to labels. Its gradients come from a :class:`distill.train.step.Step`."""
+
+    def __init__(
+        self, student: Student, config: TrainConfig, train: Sequence[Graph], valid: Sequence[Graph]
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.student = student
+        self.options = config
+        self.capacity = Capacity.for_graphs([*train, *valid])
+        self.stream = BatchStream(student, train, self.capacity, config.seed)
+        self.valid_batches = list(self._valid(valid))
+        self.average = [p.detach().clone() for p in parameters_of(student)]
+        self.steps_done = 0
+        self.seconds_done = 0.0
+        self.backend = ""
+        self._step: Step | None = None
+        self._clock = 0.0
+        self._sums = torch.zeros(len(COMPONENTS))
+        self._counted = 0
+
+    def _valid(self, graphs: Sequence[Graph]) -> Any:
+        rest = list(graphs)
+        while rest:
+            batch = [rest.pop(0)]
+            while rest and self.capacity.fits([*batch, rest[0]]):
+                batch.append(rest.pop(0))
+            yield self.stream.make(batch)
+
+    # -- data -------------------------------------------------------------------------------------
+    def train_dataloader(self) -> Any:
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        length = self.options.steps_per_epoch
+        if self.options.steps is not None:
+            length = min(length, self.options.steps - self.steps_done)
+        window = self.stream.window(self.steps_done * world, length * world)
+        ranks_share = range(rank, length * world, world)
+        return torch.utils.data.DataLoader(
+            window, batch_size=None, sampler=ranks_share, num_workers=0
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        return batch.to(device)
+
+    # -- optimization -----------------------------------------------------------------------------
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon (Jordan, 2024) for the matrices, AdamW for the embedding and the biases."""
+        named = dict(self.student.painn.named_parameters())
+        matrices = [p for n, p in named.items() if p.ndim == 2 and not n.startswith("embedding")]
+        ids = {id(p) for p in matrices}
+        others = [p for p in named.values() if id(p) not in ids]
+        rate = self.options.learning_rate
+        return [
+            torch.optim.Muon(
+                matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(others, lr=rate, weight_decay=0.0),
+        ]
+
+    def progress(self) -> float:
+        """From 0 to 1, by steps or by the time budget."""
+        if self.options.steps is not None:
+            return self.steps_done / self.options.steps
+        assert self.options.minutes is not None
+        return self.seconds_done / (60.0 * self.options.minutes)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine that ends at zero with the budget."""
+        warm_up = min(1.0, (self.steps_done + 1) / self.options.warm_up_steps)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.progress())))
+        return self.options.learning_rate * warm_up * cosine
+
+    def on_train_start(self) -> None:
+        if self._step is None:
+            example = self.stream.make([self.stream.graphs[0]]).to(self.device)
+            loss = Loss(self.options.energy_weight)
+            self._step, self.backend = make_step(
+                self.student, loss, self.options.backend, example
+            )
+        self.average = [p.to(self.device) for p in self.average]
+        self._clock = time.monotonic()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        assert self._step is not None
+        parameters = parameters_of(self.student)
+        components, gradients = self._step(parameters, batch)
+        if self.trainer.world_size > 1:
+            flat = torch.cat([g.reshape(-1) for g in gradients])
+            flat = self.trainer.strategy.reduce(flat, reduce_op="mean")  # type: ignore[assignment]
+            sizes = [p.numel() for p in parameters]
+            gradients = tuple(
+                part.view_as(p) for part, p in zip(flat.split(sizes), parameters)
+            )
+        for parameter, gradient in zip(parameters, gradients):
+            parameter.grad = gradient
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
+        if torch.isfinite(norm):  # a broken label must not break the student
+            rate = self.learning_rate()
+            for optimizer in self.optimizers():  # type: ignore[union-attr]
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+            decay = min(self.options.averaging, (1 + self.steps_done) / (10 + self.steps_done))
+            torch._foreach_lerp_(self.average, [p.detach() for p in parameters], 1.0 - decay)
+            self._sums += components.detach().cpu()
+            self._counted += 1
+        self.steps_done += 1
+        now = time.monotonic()
+        self.seconds_done += now - self._clock
+        self._clock = now
+        if self.trainer.world_size > 1:  # every rank stops at the same step
+            self.seconds_done = float(
+                self.trainer.strategy.broadcast(torch.tensor(self.seconds_done))
+            )
+        if self.progress() >= 1.0:
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        means = (self._sums / max(1, self._counted)).tolist()
+        record = {f"train_{name}": mean for name, mean in zip(COMPONENTS, means)}
+        self._sums.zero_()
+        self._counted = 0
+        if self.valid_batches:
+            record |= self.validate()
+        record |= {
+            "step": float(self.steps_done),
+            "minutes": self.seconds_done / 60.0,
+            "learning_rate": self.learning_rate(),
+        }
+        for key in ("train_force_sse", "valid_force_sse"):
+            if key in record:
+                # mean squared norm per atom -> RMSE over components
+                record[key.replace("sse", "rmse")] = math.sqrt(record.pop(key) / 3.0)
+        self.log_dict(record, sync_dist=False)
+
+    def validate(self) -> dict[str, float]:
+        """The averaged weights' loss on the validation batches."""
+        step = self._step or EagerStep(self.student, Loss(self.options.energy_weight))
+        total, weight = torch.zeros(len(COMPONENTS)), 0.0
+        for batch in self.valid_batches:
+            components, _ = step(self.average, batch.to(self.device))
+            atoms = float(batch.atom_weight.sum())
+            total += components.cpu() * atoms
+            weight += atoms
+        self._clock = time.monotonic()  # validation does not spend the training budget
+        return {f"valid_{n}": v for n, v in zip(COMPONENTS, (total / weight).tolist())}
+
+    # -- checkpoints and result -------------------------------------------------------------------
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["distill"] = {
+            "average": [p.detach().cpu() for p in self.average],
+            "steps_done": self.steps_done,
+            "seconds_done": self.seconds_done,
+            "settings": self.options.fingerprint(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["distill"]
+        self.average = [p.clone() for p in state["average"]]
+        self.steps_done = int(state["steps_done"])
+        self.seconds_done = float(state["seconds_done"])
+
+    def result(self) -> Student:
+        """The student with the averaged weights."""
+        with torch.no_grad():
+            for parameter, average in zip(parameters_of(self.student), self.average):
+                parameter.copy_(average)
+                parameter.grad = None
+        return self.student.cpu().eval().requires_grad_(False)
+
+

@@ -1,0 +1,109 @@
+"""Training as one function: graphs in, student out, with a log, a curve and checkpoints."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+from distill.errors import DistillError
+from distill.student.student import Student
+from distill.train.config import TrainConfig
+from distill.train.curve import plot_curve
+from distill.train.graphs import Graph, reference_energies
+from distill.train.module import Distillation
+from distill.train.progress import TrainProgress
+
+
+def fit_reference(student: Student, graphs: Sequence[Graph]) -> None:
+    """Sets the reference energies to the least-squares fit of the graphs' energies."""
+    reference = reference_energies(graphs, student.config.elements)
+    student.reference.copy_(torch.from_numpy(reference))
+
+
+def train(
+    student: Student,
+    train_graphs: Sequence[Graph],
+    valid_graphs: Sequence[Graph],
+    out: Path,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> Student:
+    """Trains ``student`` in place and returns it with averaged weights.
+
+    ``out`` receives metrics.csv, curve.png and last.ckpt; with ``resume`` the run goes on from
+    out/last.ckpt exactly where that was written. The student's reference energies must be set
+    (:func:`fit_reference`).
+    """
+    if not train_graphs:
+        raise DistillError("There is nothing to train on: the dataset has no labelled geometry.")
+    checkpoint = out / "last.ckpt"
+    if resume and not checkpoint.is_file():
+        raise DistillError(f"There is no {checkpoint} to resume from; start without --resume.")
+    if checkpoint.is_file() and not resume:
+        raise DistillError(
+            f"{out} holds another training run; use --resume to go on with it, or another folder."
+        )
+    student.train().requires_grad_(True)
+    L.seed_everything(config.seed, verbose=False)
+    module = Distillation(student, config, train_graphs, valid_graphs)
+    if resume:
+        check_resumable(checkpoint, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = L.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            max_epochs=-1,
+            max_steps=-1,
+            logger=CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
+            callbacks=[
+                ModelCheckpoint(
+                    out, filename="last", every_n_epochs=1, save_top_k=1,
+                    enable_version_counter=False, save_on_train_epoch_end=True,
+                ),
+                *([TrainProgress()] if progress else []),
+                *callbacks,
+            ],  # fmt: skip
+            reload_dataloaders_every_n_epochs=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        trainer.fit(module, ckpt_path=str(checkpoint) if resume else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        plot_curve(out / "metrics.csv", out / "curve.png")
+    return module.result()
+
+
+def check_resumable(checkpoint: Path, config: TrainConfig) -> None:
+    """Refuses a checkpoint made with other settings, naming the first that differs."""
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        settings = state["distill"]["settings"]
+    except Exception as error:
+        raise DistillError(
+            f"{checkpoint} cannot be read ({type(error).__name__}); delete it and start again."
+        ) from error
+    for key, value in config.fingerprint().items():
+        if settings.get(key) != value:
+            raise DistillError(
+                f"{checkpoint} was made with {key} = {settings.get(key)}, not {value}; "
+                f"resume with the same settings, or start in another folder."
+            )
+
+
+def count_parameters(student: Student) -> int:
+    """Trainable parameters."""
+    return int(np.sum([p.numel() for p in student.painn.parameters()]))
