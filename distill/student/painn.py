@@ -17,11 +17,11 @@ from distill.student.zbl import ZBL
 
 def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
     """Two dense layers with a SiLU between them."""
-    layers = nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
-    for layer in (layers[0], layers[2]):
+    first, last = nn.Linear(n_in, n_hidden), nn.Linear(n_hidden, n_out)
+    for layer in (first, last):
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)
-    return layers
+    return nn.Sequential(first, nn.SiLU(), last)
 
 
 class Message(nn.Module):
@@ -99,7 +99,8 @@ class PaiNN(nn.Module):
 
         s = self.embedding(species)
         v = torch.zeros([s.shape[0], 3, self.hidden], dtype=s.dtype, device=s.device)
-        for message, update in zip(self.messages, self.updates):
+        # TorchScript's zip knows no `strict`
+        for message, update in zip(self.messages, self.updates):  # noqa: B905
             ds, dv = message(s, v, radial, envelope, unit, edges)
             s, v = update(s + ds, v + dv)
 

@@ -19,6 +19,8 @@ def cutoff_envelope(x: Tensor) -> Tensor:
 class BesselBasis(nn.Module):
     """sqrt(2 / c) sin(n pi r / c) / r, n = 1..n_radial (Gasteiger et al., ICLR 2020)."""
 
+    frequencies: Tensor
+
     def __init__(self, n_radial: int, cutoff: float):
         super().__init__()
         self.norm = math.sqrt(2.0 / cutoff)

@@ -25,6 +25,9 @@ class Student(nn.Module):
     config: the architecture. card: the header of its file (teacher, training set, errors).
     """
 
+    reference: Tensor
+    species_of: Tensor
+
     def __init__(self, config: StudentConfig, card: dict[str, Any] | None = None):
         super().__init__()
         self.config = config

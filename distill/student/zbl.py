@@ -17,6 +17,10 @@ class ZBL(nn.Module):
     bonds pressed shorter than they are in any ordinary geometry.
     """
 
+    z: Tensor
+    inverse_screening: Tensor
+    radii: Tensor
+
     def __init__(self, elements: tuple[int, ...]):
         super().__init__()
         self.coulomb = COULOMB

@@ -43,15 +43,13 @@ def create_force(
         raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
     if not skin > 0:
         raise DistillError(f"skin is {skin}; use a positive length in Å, 1.0 for example.")
-    if isinstance(student, Student):
-        student = copy.deepcopy(student).cpu().eval().requires_grad_(False)
-    else:
-        student = load_student(student)
+    own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
+    own = own.eval().requires_grad_(False).to(device="cpu", dtype=PRECISIONS[dtype])
     chosen = None if atoms is None else [int(i) for i in atoms]
     numbers = atomic_numbers(topology, chosen)
-    student.check_elements(numbers)
+    own.check_elements(numbers)
 
-    module = OpenMMStudent(student.to(PRECISIONS[dtype]), numbers, chosen, float(skin))
+    module = OpenMMStudent(own, numbers, chosen, float(skin))
     force = openmmtorch.TorchForce(torch.jit.script(module.eval()))
     force.setOutputsForces(True)
     if periodic is None:
