@@ -11,8 +11,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
-from distill import DistillError, load_student
-from distill.student import Student
+from distill.errors import DistillError
+from distill.student import Student, load_student
 from distill.student.neighbours import SkinList
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
