@@ -59,13 +59,17 @@ clean: ## removes what make made, .venv and demo/ too
 	find distill plugins tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that an interrupted installation is taken up again.
+# Python 3.11 and 3.12 come first: orb-models does not install on 3.13.
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/pip ]; then \
 	  python=; \
-	  for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
-	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	      python="$$candidate"; break; \
-	    fi; \
+	  for allowed in '(3, 11) <= v < (3, 13)' '(3, 13) <= v'; do \
+	    for candidate in $(or $(PYTHON),python3 python3.12 python3.11 python3.13); do \
+	      if [ -z "$$python" ] && \
+	        "$$candidate" -c "import sys; v = sys.version_info; sys.exit(not ($$allowed))" 2>/dev/null; then \
+	        python="$$candidate"; \
+	      fi; \
+	    done; \
 	  done; \
 	  if [ -z "$$python" ]; then \
 	    echo "No Python 3.11 or later is on the PATH: install one, or name it: make PYTHON=/path/to/python3 ..." >&2; \
