@@ -25,7 +25,7 @@ from distill.evaluate.metrics import DIRECTION_THRESHOLD, angular_errors, force_
 from distill.evaluate.predict import Predictions
 
 MM = 1 / 25.4  # inches
-SIZE = (180 * MM, 122 * MM)  # two columns of a journal
+SIZE = (180 * MM, 118 * MM)  # two columns of a journal
 
 STYLE: Any = {  # matplotlib's type lists every parameter there is
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
@@ -169,7 +169,7 @@ def _components(axes: Axes, reference: np.ndarray, predicted: np.ndarray, metric
         for k, colour in enumerate(AXES):
             inside.hist(
                 error[:, k],
-                bins=np.linspace(-edge, edge, 31).tolist(),
+                bins=np.linspace(-edge, edge, _bins(error[:, k], 30) + 1).tolist(),
                 histtype="step",
                 color=colour,
                 lw=0.7,
@@ -178,6 +178,7 @@ def _components(axes: Axes, reference: np.ndarray, predicted: np.ndarray, metric
         inside.set_yticks([])
         inside.spines["left"].set_visible(False)
         inside.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+        inside.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _minus(f"{x:g}")))
         inside.tick_params(labelsize=5, length=1.5, pad=1, width=0.4)
         inside.set_title(r"$\Delta F_{x,y,z}$ (eV/Å)", fontsize=5, pad=1.5)
 
@@ -205,7 +206,7 @@ def _bars(axes: Axes, numbers: np.ndarray, error: np.ndarray) -> None:
         axes.add_artist(axes.legend(loc="upper right", borderaxespad=0.1, handletextpad=0.1))
     axes.set_xlim(-0.8, len(numbers) - 0.2)
     axes.set_ylim(0, _above(max(top.max(), rms.max()), 1.2))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes.set_xlabel("Atom index (from 0)")
     axes.set_ylabel("RMS force error (eV/Å)" if len(error) > 1 else "Force error (eV/Å)")
     elements = np.unique(numbers)
@@ -221,7 +222,9 @@ def _distribution(axes: Axes, predictions: Predictions, error: np.ndarray) -> No
         axes.bar([0], [1], width=0.1, color=BLUE, alpha=0.6)
         return
     shown = np.maximum(error, _floor(error))
-    edges = np.linspace(np.log10(shown.min()) - 0.01, np.log10(shown.max()) + 0.01, 46)
+    edges = np.linspace(
+        np.log10(shown.min()) - 0.01, np.log10(shown.max()) + 0.01, _bins(shown) + 1
+    )
     axes.set_xscale("log")
     _, _, patches = _log_histogram(axes, shown, edges, color=BLUE, alpha=0.55)
     handles: list[Any] = [patches[0]]
@@ -295,6 +298,8 @@ def _by_element(axes: Axes, numbers: np.ndarray, error: np.ndarray) -> None:
     if logarithmic:
         axes.set_yscale("log")
         _plain_log(axes.yaxis)
+    else:
+        axes.set_ylim(0, 1)
     axes.set_xlim(-0.7, len(elements) - 0.3)
     axes.set_xticks(
         range(len(elements)),
@@ -307,7 +312,7 @@ def _by_element(axes: Axes, numbers: np.ndarray, error: np.ndarray) -> None:
 
 
 def _angles(axes: Axes, angles: np.ndarray, threshold: float) -> None:
-    axes.set_xlabel("Angular error (degrees)")
+    axes.set_xlabel(f"Angular error (degrees), |F| > {threshold:g} eV/Å")
     axes.set_ylabel("Share of forces")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}%"))
     if not len(angles):
@@ -321,9 +326,9 @@ def _angles(axes: Axes, angles: np.ndarray, threshold: float) -> None:
             va="center",
         )
         return
-    # the tail is long: show 98 % of it, and say what is beyond
+    # the tail is long: show 98 % of it, the curve's right end says so
     high = float(np.clip(np.percentile(angles, 98), 0.01, 180))
-    bins = np.linspace(0, high, 41).tolist()
+    bins = np.linspace(0, high, _bins(angles) + 1).tolist()
     axes.hist(
         angles, bins=bins, weights=np.full(len(angles), 1 / len(angles)), color=BLUE, alpha=0.55
     )
@@ -339,19 +344,13 @@ def _angles(axes: Axes, angles: np.ndarray, threshold: float) -> None:
     cumulative.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     cumulative.set_ylabel("Cumulative share", color=VERMILLION)
     cumulative.tick_params(axis="y", colors=VERMILLION)
-    axes.axvline(float(np.median(angles)), color="black", lw=0.7, ls="-")
-    if angles.mean() < high:
-        axes.axvline(float(angles.mean()), color="black", lw=0.7, ls=":")
-    beyond = float((angles > high).mean())
-    text = (
-        f"mean {_degrees(angles.mean())} (dotted)\nmedian {_degrees(np.median(angles))} (line)\n"
-        f"|F| > {threshold:g} eV/Å"
-    )
-    if beyond > 0:
-        text += f"\n{100 * beyond:.1f}% beyond axis"
-    cumulative.text(
-        0.95, 0.5, text, transform=axes.transAxes, ha="right", va="center", bbox=BOX, zorder=5
-    )
+    handles = []
+    for value, style in ((np.median(angles), "-"), (angles.mean(), ":")):
+        handles.append(Line2D([], [], color="black", lw=0.7, ls=style))
+        if value < high:
+            axes.axvline(float(value), color="black", lw=0.7, ls=style)
+    labels = [f"median {_degrees(np.median(angles))}", f"mean {_degrees(angles.mean())}"]
+    _above_panel(axes, handles, labels, handletextpad=0.3)
 
 
 def _error_against_size(axes: Axes, size: np.ndarray, error: np.ndarray) -> None:
@@ -360,6 +359,7 @@ def _error_against_size(axes: Axes, size: np.ndarray, error: np.ndarray) -> None
     visible = (size > 0) & (size >= _floor(size)) & (error > 0) & (error >= _floor(error))
     if not visible.any():
         axes.scatter(size, error, s=5, color=BLUE, alpha=0.5, lw=0)
+        axes.set_ylim(0, _above(error.max()))
         return
     x, y = size[visible], error[visible]
     axes.set_xscale("log")
@@ -379,7 +379,8 @@ def _error_against_size(axes: Axes, size: np.ndarray, error: np.ndarray) -> None
         axes.plot([left, right], [left * share, right * share], color=GREY, lw=0.5, zorder=2)
         start, stop = max(left, low / share), min(right, high / share)
         if stop / start > (right / left) ** 0.2:  # enough of the line is inside
-            at = start * (stop / start) ** 0.08
+            # near its lower end, but clear of both axes
+            at = max(left * (right / left) ** 0.08, low * (high / low) ** 0.05 / share)
             axes.text(
                 at,
                 at * share,
@@ -401,7 +402,7 @@ def _error_against_size(axes: Axes, size: np.ndarray, error: np.ndarray) -> None
     if len(rows) > 1:
         at, low, median, high = np.array(rows).T
         axes.plot(at, median, color=VERMILLION, lw=1.2, zorder=4, label="median")
-        axes.plot(at, low, color=VERMILLION, lw=0.7, ls="--", zorder=4, label="80% of atoms")
+        axes.plot(at, low, color=VERMILLION, lw=0.7, ls="--", zorder=4, label="10–90%")
         axes.plot(at, high, color=VERMILLION, lw=0.7, ls="--", zorder=4)
         axes.plot([], [], color=GREY, lw=0.5, label=r"|$\Delta$F| / |F|")
         axes.legend(
@@ -410,6 +411,7 @@ def _error_against_size(axes: Axes, size: np.ndarray, error: np.ndarray) -> None
             fontsize=5.5,
             borderaxespad=0.1,
             columnspacing=0.8,
+            handlelength=1.3,
             frameon=True,
             facecolor="white",
             edgecolor="none",
@@ -452,7 +454,9 @@ def _density(
     )
 
 
-def _above_panel(axes: Axes, handles: list[Any], labels: list[str]) -> None:
+def _above_panel(
+    axes: Axes, handles: list[Any], labels: list[str], handletextpad: float = 0.0
+) -> None:
     """A legend in one row above the panel's right end, where no data can be."""
     axes.legend(
         handles,
@@ -460,7 +464,8 @@ def _above_panel(axes: Axes, handles: list[Any], labels: list[str]) -> None:
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
         ncols=len(labels),
-        handletextpad=0.0,
+        fontsize=5.8,
+        handletextpad=handletextpad,
         columnspacing=0.6,
         borderaxespad=0.1,
         borderpad=0.1,
@@ -491,6 +496,11 @@ def _plain_log(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def _bins(values: np.ndarray, most: int = 45) -> int:
+    """How many bins a histogram of these values bears."""
+    return int(np.clip(np.sqrt(len(values)), 9, most))
+
+
 def _above(value: float, factor: float = 1.05) -> float:
     """An upper limit a little above the data, positive even when all is zero."""
     return value * factor if value > 0 else 1.0
@@ -514,7 +524,14 @@ def _r2(x: float) -> str:
     """Digits enough to tell 0.9995 from 0.9999."""
     if np.isnan(x):
         return "n/a"
-    return f"{x:.5f}" if 0.999 < x < 1 else f"{x:.4f}"
+    if x < -10:
+        return _minus(f"{x:.3g}")
+    return f"{x:.5f}" if 0.999 < x < 1 else _minus(f"{x:.4f}")
+
+
+def _minus(text: str) -> str:
+    """With the minus sign that matplotlib's own ticks have."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _degrees(x: float) -> str:

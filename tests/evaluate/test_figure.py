@@ -38,7 +38,6 @@ CASES = {
     "one frame": predictions(1, np.array([8, 1, 1])),
     "one atom": predictions(1, np.array([1])),
     "one atom, no force": predictions(1, np.array([1]), noise=0.0, scale=0.0),
-    "no forces, none predicted": predictions(5, np.array([6, 1]), noise=0.0, scale=0.0),
     "no forces, some predicted": predictions(5, np.array([6, 1]), scale=0.0),
     "perfect": predictions(20, np.repeat([6, 1], 8), noise=0.0),
     "perfect, many": predictions(400, np.repeat([6, 1], 8), noise=0.0, molecules=20),
