@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,16 @@ class TeacherRecord:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A molecule in a dataset: its atoms (N,), its charge, the keys of its labelling tasks."""
+
+    name: str
+    numbers: np.ndarray
+    charge: int
+    tasks: tuple[str, ...]
+
+
 class Dataset:
     """A labelled dataset, open for reading.
 
@@ -150,6 +160,13 @@ class Dataset:
 
     def __iter__(self) -> Iterator[MoleculeData]:
         return (self[name] for name in self._where)
+
+    def index(self) -> Iterator[Entry]:
+        """What is in the file, without its geometries."""
+        for name, files in self._where.items():
+            group = files[0][name]
+            tasks = [task for file in files for task in file[name]["tasks"].asstr()[:]]
+            yield Entry(name, group["atomic_numbers"][:], int(group.attrs["charge"]), tuple(tasks))
 
     def close(self) -> None:
         """Close the file."""
@@ -243,15 +260,6 @@ def replace_safely(temporary: Path, path: Path) -> None:
             os.close(descriptor)
 
 
-def atoms_differ(file: Mapping[str, Any], name: str, numbers: np.ndarray, charge: int) -> bool:
-    """Whether the file has another molecule, or other charges, under this name."""
-    if name not in file:
-        return False
-    group = file[name]
-    same = np.array_equal(group["atomic_numbers"][:], numbers)
-    return not same or int(group.attrs["charge"]) != charge
-
-
 @contextmanager
 def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
     try:
@@ -290,8 +298,6 @@ def _open(path: Path) -> h5py.File:
 
 
 def _append(file: h5py.File, molecule: MoleculeData) -> None:
-    if atoms_differ(file, molecule.name, molecule.numbers, molecule.charge):
-        raise DistillError(f"The dataset has another molecule named '{molecule.name}'; rename it.")
     group = file.require_group(molecule.name)
     if "atomic_numbers" not in group:
         group.attrs["smiles"] = molecule.smiles
@@ -299,6 +305,8 @@ def _append(file: h5py.File, molecule: MoleculeData) -> None:
         group.attrs["charge"] = molecule.charge
         group.attrs["spin"] = molecule.spin
         group["atomic_numbers"] = molecule.numbers.astype(np.int16)
+    elif not np.array_equal(group["atomic_numbers"][:], molecule.numbers):
+        raise DistillError(f"The dataset has another molecule named '{molecule.name}'; rename it.")
     atoms = len(molecule.numbers)
     failed = molecule.failed_positions
     _extend(group, "conformations", molecule.positions.reshape(-1, atoms, 3), np.float32)

