@@ -82,6 +82,7 @@ def test_files_are_fit_for_print(tmp_path):
     assert svg.stat().st_size < 3e6  # points are one picture, not thousands of paths
 
 
+@pytest.mark.slow
 def test_same_data_same_bytes(tmp_path):
     for name in ("a", "b"):
         force_analysis(CASES["one frame"], tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
