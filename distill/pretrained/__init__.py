@@ -1,0 +1,1 @@
+"""The shipped students, and how they are made: ``python -m distill.pretrained.make``."""

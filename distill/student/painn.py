@@ -100,7 +100,7 @@ class PaiNN(nn.Module):
         s = self.embedding(species)
         v = torch.zeros([s.shape[0], 3, self.hidden], dtype=s.dtype, device=s.device)
         # TorchScript's zip knows no `strict`
-        for message, update in zip(self.messages, self.updates):  # noqa: B905
+        for message, update in zip(self.messages, self.updates):
             ds, dv = message(s, v, radial, envelope, unit, edges)
             s, v = update(s + ds, v + dv)
 

@@ -24,6 +24,7 @@ class TrainConfig:
     clip: float = 10.0
     warm_up_steps: int = 200
     steps_per_epoch: int = 250
+    max_valid: int = 200
     backend: str = "auto"
     accelerator: str = "cpu"
     devices: int = 1

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 
 from distill.student.student import Student
 from distill.train.config import TrainConfig
@@ -61,8 +60,9 @@ class Distillation(L.LightningModule):
         self.student = student
         self.options = config
         self.capacity = Capacity.for_graphs([*train, *valid])
+        self.valid_batches: list[Batch] = []
         self.stream = BatchStream(student, train, self.capacity, config.seed)
-        self.valid_batches = list(self._valid(valid))
+        self.set_valid(valid)
         self.average = [p.detach().clone() for p in parameters_of(student)]
         self.steps_done = 0
         self.seconds_done = 0.0
@@ -72,13 +72,15 @@ class Distillation(L.LightningModule):
         self._sums = torch.zeros(len(COMPONENTS))
         self._counted = 0
 
-    def _valid(self, graphs: Sequence[Graph]) -> Any:
-        rest = list(graphs)
+    def set_valid(self, graphs: Sequence[Graph]) -> None:
+        """The geometries to validate on from now on: the latest, as many as it is set."""
+        rest = list(graphs[-self.options.max_valid :])
+        self.valid_batches = []
         while rest:
             batch = [rest.pop(0)]
             while rest and self.capacity.fits([*batch, rest[0]]):
                 batch.append(rest.pop(0))
-            yield self.stream.make(batch)
+            self.valid_batches.append(self.stream.make(batch))
 
     # -- data -------------------------------------------------------------------------------------
     def train_dataloader(self) -> Any:
@@ -106,9 +108,7 @@ class Distillation(L.LightningModule):
         others = [p for p in named.values() if id(p) not in ids]
         rate = self.options.learning_rate
         return [
-            torch.optim.Muon(
-                matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-            ),
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=rate, weight_decay=0.0),
         ]
 
@@ -126,14 +126,14 @@ class Distillation(L.LightningModule):
         return self.options.learning_rate * warm_up * cosine
 
     def on_train_start(self) -> None:
-        if self._step is None:
-            example = self.stream.make([self.stream.graphs[0]]).to(self.device)
-            loss = Loss(self.options.energy_weight)
-            self._step, self.backend = make_step(
-                self.student, loss, self.options.backend, example
-            )
+        self._clock = time.monotonic()  # compiling spends the budget too
+        backend = self.options.backend
+        if backend == "auto" and (self.options.minutes or self.options.steps or 0) < 2:
+            backend = "eager"  # compiling would outlast the training
+        example = self.stream.make([self.stream.graphs[0]]).to(self.device)
+        loss = Loss(self.options.energy_weight)
+        self._step, self.backend = make_step(self.student, loss, backend, example)
         self.average = [p.to(self.device) for p in self.average]
-        self._clock = time.monotonic()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         assert self._step is not None
@@ -143,9 +143,7 @@ class Distillation(L.LightningModule):
             flat = torch.cat([g.reshape(-1) for g in gradients])
             flat = self.trainer.strategy.reduce(flat, reduce_op="mean")  # type: ignore[assignment]
             sizes = [p.numel() for p in parameters]
-            gradients = tuple(
-                part.view_as(p) for part, p in zip(flat.split(sizes), parameters)
-            )
+            gradients = tuple(part.view_as(p) for part, p in zip(flat.split(sizes), parameters))
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
@@ -197,7 +195,6 @@ class Distillation(L.LightningModule):
             atoms = float(batch.atom_weight.sum())
             total += components.cpu() * atoms
             weight += atoms
-        self._clock = time.monotonic()  # validation does not spend the training budget
         return {f"valid_{n}": v for n, v in zip(COMPONENTS, (total / weight).tolist())}
 
     # -- checkpoints and result -------------------------------------------------------------------
@@ -222,5 +219,3 @@ class Distillation(L.LightningModule):
                 parameter.copy_(average)
                 parameter.grad = None
         return self.student.cpu().eval().requires_grad_(False)
-
-

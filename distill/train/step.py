@@ -96,6 +96,7 @@ class CompiledStep:
     def _compile(
         self, parameters: Sequence[Tensor], batch: Batch
     ) -> Callable[..., tuple[Tensor, ...]]:
+        # imported late: importing it takes seconds
         from torch.fx.experimental.proxy_tensor import make_fx
 
         n = len(parameters)
@@ -119,7 +120,7 @@ def make_step(student: Student, loss: Loss, backend: str, example: Batch) -> tup
         return EagerStep(student, loss), "eager"
     step = CompiledStep(student, loss)
     try:
-        step([p for p in student.painn.parameters()], example)
+        step(parameters_of(student), example)
     except Exception:  # the compiler can fail in any way; training must not
         if backend == "compiled":
             raise

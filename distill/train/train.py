@@ -67,8 +67,12 @@ def train(
             logger=CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
             callbacks=[
                 ModelCheckpoint(
-                    out, filename="last", every_n_epochs=1, save_top_k=1,
-                    enable_version_counter=False, save_on_train_epoch_end=True,
+                    out,
+                    filename="last",
+                    every_n_epochs=1,
+                    save_top_k=1,
+                    enable_version_counter=False,
+                    save_on_train_epoch_end=True,
                 ),
                 *([TrainProgress()] if progress else []),
                 *callbacks,

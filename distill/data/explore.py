@@ -1,0 +1,147 @@
+"""The exploring half of active learning: walk where the student walks, and ask the teacher.
+
+Explorers run as processes of their own beside the training. Each takes the student as it stands,
+runs MD with it at several temperatures, labels frames on the way, and goes on from there.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distill.data.dataset import Dataset
+from distill.data.label import follow_parent, label
+from distill.data.molecules import Molecule
+from distill.data.sampling import Frame, Sampling, sample
+from distill.data.student_md import bonded_pairs, intact, student_md
+from distill.errors import DistillError
+from distill.student.file import load_student
+from distill.teacher.base import TeacherSpec
+
+TEMPERATURES = (300.0, 300.0, 500.0, 500.0, 500.0, 700.0)
+FIRST_FRAMES = 48
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What an explorer needs to know. ``student`` need not exist yet: then a force field walks."""
+
+    molecule: Molecule
+    teacher: TeacherSpec
+    student: Path
+    dataset: Path
+    seed: int
+    steps_between: int = 25
+    frames: int = 4
+
+    def run(self, stop: Event | None = None) -> None:
+        """Explores until told to stop; labels go to ``dataset``, batch by batch."""
+        follow_parent()
+        torch.set_num_threads(1)
+        replicas: list[NDArray[np.float64]] = []
+        while stop is None or not stop.is_set():
+            rng = np.random.default_rng([self.seed, self.labelled()])
+            frames, replicas = self.walk(rng, replicas)
+            try:
+                label(
+                    [(self.molecule, frames)],
+                    self.teacher,
+                    self.dataset,
+                    workers=0,
+                    progress=False,
+                )
+            except DistillError:
+                if not self.labelled():  # nothing has ever worked: the teacher is no good here
+                    raise
+                time.sleep(1.0)
+
+    def labelled(self) -> int:
+        """Geometries in the dataset so far."""
+        if not self.dataset.is_file():
+            return 0
+        with Dataset.open(self.dataset) as dataset:
+            return sum(len(m) + len(m.failed_reason) for m in dataset)
+
+    def walk(
+        self, rng: np.random.Generator, replicas: Sequence[NDArray[np.float64]]
+    ) -> tuple[list[Frame], list[NDArray[np.float64]]]:
+        """New frames, and where the replicas stand now."""
+        seed = int(rng.integers(2**31))
+        if not self.student.is_file() or not self.labelled():
+            plan = Sampling(
+                frames=FIRST_FRAMES, conformers=6, steps_between=50, displaced=0.1, seed=seed
+            )
+            return sample(self.molecule, plan), []
+        starts = list(replicas)
+        if not starts or rng.random() < 0.1:  # now and then afresh, so that no basin is forgotten
+            starts = first_geometries(self.molecule, len(TEMPERATURES), seed)
+        taken = student_md(
+            load_student(self.student),
+            self.molecule.numbers,
+            starts,
+            TEMPERATURES,
+            frames=self.frames,
+            steps_between=self.steps_between,
+            equilibration=0 if replicas else 100,
+            seed=seed,
+        )
+        # a replica that came apart starts again elsewhere
+        bonds = bonded_pairs(self.molecule.numbers, starts[0])
+        ends = [t[-1].positions if t else s for t, s in zip(taken, starts)]
+        fresh = first_geometries(self.molecule, 1, seed)[0]
+        ends = [e if intact(self.molecule.numbers, e, bonds) else fresh for e in ends]
+        return [frame for replica in taken for frame in replica], ends
+
+
+def first_geometries(molecule: Molecule, count: int, seed: int) -> list[NDArray[np.float64]]:
+    """``count`` geometries to start MD from: gently warmed conformers."""
+    plan = Sampling(
+        frames=count, conformers=count, temperatures=(100.0,), steps_between=20, equilibration=20,
+        displaced=0.0, thinning=0.0, given=False, seed=seed,
+    )  # fmt: skip
+    frames = sample(molecule, plan)
+    return [frames[k % len(frames)].positions for k in range(count)]
+
+
+class Explorers:
+    """Explorers in processes of their own; leave the ``with`` block to stop them."""
+
+    def __init__(self, explorers: Sequence[Explorer]):
+        context = multiprocessing.get_context("spawn")
+        self.stop_event = context.Event()
+        self.processes = [
+            context.Process(target=explorer.run, args=(self.stop_event,), daemon=True)
+            for explorer in explorers
+        ]
+
+    def __enter__(self) -> "Explorers":
+        for process in self.processes:
+            process.start()
+        return self
+
+    def check(self) -> None:
+        """Raises DistillError when every explorer has died."""
+        if not self.stop_event.is_set() and not any(p.is_alive() for p in self.processes):
+            raise DistillError(
+                "Labelling ended by itself: see the message above; the labels so far are kept, "
+                "and the same command goes on from them."
+            )
+
+    def stop(self, patience: float = 30.0) -> None:
+        """Lets every explorer finish its batch, for ``patience`` seconds at most."""
+        self.stop_event.set()
+        deadline = time.monotonic() + patience
+        for process in self.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                process.terminate()
+                process.join()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

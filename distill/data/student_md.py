@@ -1,0 +1,128 @@
+"""Geometries from a student's own MD: many replicas at once, at several temperatures.
+
+This is what active learning labels: the student must be right where its own dynamics goes.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from ase.data import atomic_masses, covalent_radii
+from ase.units import fs, kB
+from numpy.typing import NDArray
+from scipy.spatial.distance import pdist, squareform
+
+from distill.data.sampling import Frame
+from distill.student.neighbours import SkinList
+from distill.student.student import Student
+
+SOURCE = "student-md"
+FRICTION = 0.02  # 1/fs
+SKIN = 1.0  # Å
+
+
+def student_md(
+    student: Student,
+    numbers: NDArray[np.int64],
+    starts: Sequence[NDArray[np.float64]],
+    temperatures: Sequence[float],
+    *,
+    frames: int,
+    steps_between: int,
+    equilibration: int = 100,
+    seed: int = 0,
+    on_step: Callable[[], None] = lambda: None,
+) -> list[list[Frame]]:
+    """Langevin MD (BAOAB, 1 fs) of R replicas, all in one evaluation of the student a step.
+
+    starts: R geometries (N, 3) in Å; temperatures: R values in K. Returns for each replica up to
+    ``frames`` frames, ``steps_between`` steps apart. A replica whose molecule has come apart
+    (see :func:`intact`) ends there: what follows would teach nothing about the molecule.
+    """
+    rng = np.random.default_rng(seed)
+    replicas, n = len(starts), len(numbers)
+    forces = _BatchedForces(student, numbers, replicas)
+    masses = atomic_masses[numbers][None, :, None]
+    keep = np.exp(-FRICTION)
+    kick = np.sqrt((1.0 - keep**2) * kB * np.asarray(temperatures)[:, None, None] / masses)
+
+    x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
+    bonds = [bonded_pairs(numbers, start) for start in x]
+    last_good = x.copy()
+    v = kick / np.sqrt(1.0 - keep**2) * rng.standard_normal(x.shape)
+    f = forces(x)
+    taken: list[list[Frame]] = [[] for _ in range(replicas)]
+    alive = np.ones(replicas, dtype=bool)
+    for step in range(1, equilibration + frames * steps_between + 1):
+        v += 0.5 * fs * f / masses
+        x += 0.5 * fs * v
+        v = keep * v + kick * rng.standard_normal(x.shape)
+        x += 0.5 * fs * v
+        f = forces(x)
+        v += 0.5 * fs * f / masses
+        for r in np.flatnonzero(alive):
+            if step % 10 == 0 and not intact(numbers, x[r], bonds[r]):
+                alive[r] = False
+        # a replica that has ended stands still, so that it cannot spoil the others
+        x[~alive], v[~alive] = last_good[~alive], 0.0
+        after = step - equilibration
+        if after > 0 and after % steps_between == 0:
+            for r in np.flatnonzero(alive):
+                if intact(numbers, x[r], bonds[r]):
+                    last_good[r] = x[r]
+                    taken[r].append(Frame(x[r].copy(), SOURCE, float(temperatures[r])))
+        on_step()
+        if not alive.any():
+            break
+    return taken
+
+
+class _BatchedForces:
+    """Forces (R, N, 3) on R copies of a molecule, as one graph without edges between them."""
+
+    def __init__(self, student: Student, numbers: NDArray[np.int64], replicas: int):
+        self.student = student
+        self.numbers = torch.from_numpy(np.tile(numbers, replicas))
+        self.lists = [SkinList(student.cutoff, SKIN) for _ in range(replicas)]
+        self.rebuilds = -1
+        self.edges = torch.zeros((2, 0), dtype=torch.int64)
+        self.no_shift = torch.zeros((0, 3))
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        replicas, n, _ = x.shape
+        found = [skin_list.update(p, None, False)[0] for skin_list, p in zip(self.lists, x)]
+        rebuilds = sum(skin_list.rebuilds for skin_list in self.lists)
+        if rebuilds != self.rebuilds:
+            joined = np.concatenate([e + r * n for r, e in enumerate(found)], axis=1)
+            self.edges = torch.from_numpy(joined)
+            self.no_shift = torch.zeros((self.edges.shape[1], 3))
+            self.rebuilds = rebuilds
+        positions = torch.from_numpy(x.reshape(-1, 3).astype(np.float32))
+        _, forces = self.student(positions, self.numbers, self.edges, self.no_shift)
+        return forces.double().numpy().reshape(replicas, n, 3)
+
+
+def bonded_pairs(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N, N): pairs closer than 1.25 times the sum of their covalent radii."""
+    return _relative_distances(numbers, positions) < 1.25
+
+
+def intact(
+    numbers: NDArray[np.int64], positions: NDArray[np.float64], bonds: NDArray[np.bool_]
+) -> bool:
+    """Whether coordinates are finite, no bond is stretched to twice the sum of the covalent radii
+    and no two atoms are nearer than half of it."""
+    if not np.isfinite(positions).all() or np.abs(positions).max() > 1e4:
+        return False
+    relative = _relative_distances(numbers, positions)
+    return bool((relative[bonds] < 2.0).all() and (relative > 0.5).all())
+
+
+def _relative_distances(
+    numbers: NDArray[np.int64], positions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distances over the sums of covalent radii; infinite on the diagonal."""
+    radii = covalent_radii[numbers]
+    relative = squareform(pdist(positions)) / (radii[:, None] + radii[None, :])
+    np.fill_diagonal(relative, np.inf)
+    return relative

@@ -1,0 +1,111 @@
+"""MD of one molecule, start to finish: what ``distill run`` ends with.
+
+``distill`` finds :func:`run_md` through the entry-point group ``distill.engines``.
+"""
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app, unit
+
+from distill.data.molecules import Molecule
+from distill.student import Student
+from distill_openmm.force import create_force
+
+
+def topology_of(molecule: Molecule) -> app.Topology:
+    """A Topology of one residue, with bonds where they are known."""
+    topology = app.Topology()
+    residue = topology.addResidue("MOL", topology.addChain())
+    atoms = []
+    seen: dict[str, int] = {}
+    for number in molecule.numbers:
+        element = app.Element.getByAtomicNumber(int(number))
+        seen[element.symbol] = seen.get(element.symbol, 0) + 1
+        name = f"{element.symbol}{seen[element.symbol]}"
+        atoms.append(topology.addAtom(name, element, residue))
+    if molecule.rdmol is not None:
+        for bond in molecule.rdmol.GetBonds():
+            topology.addBond(atoms[bond.GetBeginAtomIdx()], atoms[bond.GetEndAtomIdx()])
+    return topology
+
+
+def run_md(
+    student: Student,
+    molecule: Molecule,
+    positions: NDArray[np.float64],
+    out: Path,
+    *,
+    temperature: float = 300.0,
+    minutes: float | None = None,
+    steps: int | None = None,
+    timestep: float = 1.0,
+    seed: int = 0,
+    interval: int = 100,
+    on_chunk: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Langevin MD in vacuum; writes topology.pdb, trajectory.dcd and md.csv into ``out``.
+
+    positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after ``minutes`` or ``steps``.
+    A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day.
+    """
+    topology = topology_of(molecule)
+    system = openmm.System()
+    for atom in topology.atoms():
+        system.addParticle(atom.element.mass)
+    system.addForce(create_force(student, topology))
+    integrator = openmm.LangevinMiddleIntegrator(
+        temperature * unit.kelvin, 1.0 / unit.picosecond, timestep * unit.femtoseconds
+    )
+    integrator.setRandomNumberSeed(seed)
+    # one molecule: the network is all the work there is, and Reference hands over to it at least cost
+    platform = openmm.Platform.getPlatform("Reference")
+    simulation = app.Simulation(topology, system, integrator, platform)
+    simulation.context.setPositions(np.asarray(positions) * 0.1)
+    simulation.minimizeEnergy(maxIterations=200)
+    simulation.context.setVelocitiesToTemperature(temperature * unit.kelvin, seed)
+    state = simulation.context.getState(positions=True)
+    with (out / "topology.pdb").open("w") as file:
+        app.PDBFile.writeFile(topology, state.getPositions(), file)
+    simulation.reporters = [
+        app.DCDReporter(str(out / "trajectory.dcd"), interval, enforcePeriodicBox=False),
+        app.StateDataReporter(
+            str(out / "md.csv"), interval, step=True, time=True, potentialEnergy=True,
+            kineticEnergy=True, totalEnergy=True, temperature=True, speed=True,
+        ),
+    ]  # fmt: skip
+    started = time.monotonic()
+    done = 0
+    while True:
+        simulation.step(interval)
+        done += interval
+        seconds = time.monotonic() - started
+        share = done / steps if steps is not None else seconds / (60.0 * (minutes or 0.0))
+        on_chunk(min(1.0, share))
+        if share >= 1.0:
+            break
+    return {
+        "engine": f"OpenMM {openmm.version.version}",
+        "platform": platform.getName(),
+        "temperature_k": temperature,
+        "timestep_fs": timestep,
+        "steps": done,
+        "picoseconds": done * timestep / 1000.0,
+        "ms_per_step": 1000.0 * seconds / done,
+        "ns_per_day": done * timestep * 1e-6 / (seconds / 86400.0),
+        "mean_temperature_k": mean_temperature(out / "md.csv"),
+    }
+
+
+def mean_temperature(table: Path) -> float:
+    """Mean of the temperature column, in K, without the first fifth (equilibration)."""
+    with table.open() as file:
+        rows: Sequence[dict[str, str]] = list(csv.DictReader(file))
+    temperatures = [float(row["Temperature (K)"]) for row in rows]
+    return float(np.mean(temperatures[len(temperatures) // 5 :]))
