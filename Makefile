@@ -8,6 +8,7 @@ SHELL := bash
 BIN := .venv/bin
 STAMP := .venv/.made
 DEMO := demo/paracetamol
+STUDENTS := build/students
 
 # One thread a process: the work is spread over processes, and pools of threads only get in their way.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
@@ -45,6 +46,11 @@ lint: $(STAMP) ## ruff and mypy
 .PHONY: bench
 bench: $(STAMP) ## runs benchmarks/*.py, one after the other
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+.PHONY: students
+students: $(STAMP) ## makes the shipped students again, from nothing (hours; a stopped run goes on)
+	$(BIN)/python -m distill.pretrained.make -o $(STUDENTS)
+	cp $(STUDENTS)/*.safetensors distill/pretrained/
 
 .PHONY: hooks
 hooks: $(STAMP) ## runs ruff, mypy and the fast tests at each git commit
