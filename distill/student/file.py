@@ -113,7 +113,14 @@ def load_student(
         if tensors["painn.embedding.weight"].dtype == torch.float64:
             student.double()
         student.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        LookupError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        DistillError,
+    ) as error:
         reason = str(error).splitlines()[0]
         raise DistillError(
             f"{path} does not hold what its header promises ({reason}); make or copy it again."
