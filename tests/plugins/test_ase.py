@@ -1,0 +1,156 @@
+"""StudentCalculator against the float64 student and finite differences."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.build import molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.md.verlet import VelocityVerlet
+
+from distill import DistillError
+from distill.student import Student
+from distill_ase import StudentCalculator
+
+
+@pytest.mark.parametrize("frame", ["drug", "crystal"])
+def test_agrees_with_float64(student_file, frame, request, engines):
+    atoms = request.getfixturevalue(frame)
+    expected = engines.reference(student_file, atoms)
+    for dtype in ("float32", "float64"):
+        atoms.calc = StudentCalculator(student_file, dtype=dtype)
+        answer = atoms.get_potential_energy(), atoms.get_forces()
+        engines.assert_agree(answer, expected, tight=dtype == "float64")
+        assert atoms.get_potential_energy(force_consistent=True) == answer[0]
+        assert atoms.get_potential_energies().sum() == pytest.approx(answer[0], abs=1e-9)
+
+
+def test_forces_and_stress_are_derivatives(tiny_file, crystal):
+    crystal.calc = StudentCalculator(tiny_file, dtype="float64")
+    np.testing.assert_allclose(
+        crystal.get_forces(), calculate_numerical_forces(crystal, eps=1e-4), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        crystal.get_stress(), calculate_numerical_stress(crystal, eps=1e-5), atol=1e-6
+    )
+
+
+def test_stress_needs_a_cell(tiny_file, drug):
+    drug.calc = StudentCalculator(tiny_file)
+    drug.get_forces()
+    with pytest.raises(PropertyNotImplementedError):
+        drug.get_stress()
+
+
+def test_a_slab(tiny_file, crystal, engines):
+    crystal.pbc = (True, True, False)
+    crystal.cell[2] = 0.0
+    crystal.calc = StudentCalculator(tiny_file, dtype="float64")
+    answer = crystal.get_potential_energy(), crystal.get_forces()
+    engines.assert_agree(answer, engines.reference(tiny_file, crystal), tight=True)
+
+
+def test_every_step_of_an_md_run_agrees(tiny_file, drug, rng, engines):
+    """The list with a skin, the cached tensors, and atoms that change between calls."""
+    calculator = StudentCalculator(tiny_file, dtype="float64", skin=0.5)
+    for _ in range(25):
+        drug.positions += rng.normal(scale=0.05, size=drug.positions.shape)
+        drug.calc = calculator
+        answer = drug.get_potential_energy(), drug.get_forces()
+        engines.assert_agree(answer, engines.reference(tiny_file, drug), tight=True)
+    assert 1 < calculator.neighbours.rebuilds < 20
+    for other in (drug[::-1], drug[:5], molecule("H2O"), Atoms("O"), drug):
+        other.calc = calculator
+        answer = other.get_potential_energy(), other.get_forces()
+        engines.assert_agree(answer, engines.reference(tiny_file, other), tight=True)
+
+
+def test_results_do_not_change_afterwards(tiny_file, drug):
+    drug.calc = StudentCalculator(tiny_file)
+    first = drug.get_forces()
+    kept = first.copy()
+    drug.rattle(0.1)
+    drug.get_forces()
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_nve_conserves_energy(tiny_file):
+    atoms = molecule("CH4")
+    atoms.calc = StudentCalculator(tiny_file)
+    dynamics = VelocityVerlet(atoms, timestep=0.1 * units.fs)
+    total = []
+    dynamics.attach(lambda: total.append(atoms.get_total_energy()))
+    dynamics.run(100)
+    moved = np.ptp([atoms.get_kinetic_energy(), 0.0])
+    assert moved > 0.01, "nothing moved"
+    assert np.ptp(total) < 0.02 * moved + 1e-4
+
+
+def test_a_student_is_copied(drug):
+    student = Student.untrained("ultra-tiny").train()
+    drug.calc = StudentCalculator(student, dtype="float64")
+    drug.get_potential_energy()
+    assert student.training and student.painn.embedding.weight.dtype == torch.float32
+    assert all(p.requires_grad for p in student.parameters())
+
+
+def test_global_settings_of_torch_are_left_alone(tiny_file, drug):
+    before = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    drug.calc = StudentCalculator(tiny_file)
+    drug.get_forces()
+    assert before == (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("atoms", "sentence"),
+    [
+        (Atoms(), "no atoms"),
+        (Atoms("CHe", [[0, 0, 0], [0, 0, 2]]), "does not know He"),
+        (Atoms("X"), "does not know X"),
+        (Atoms("CH", [[0, 0, 0], [0, NAN, 1]]), "Atom 1 has a coordinate that is NaN"),
+        (Atoms("CHH", [[0, 0, 0], [0, 0, 1.1], [0, 0, 1.3]]), "Atoms 1 and 2 are 0.20 Å apart"),
+        (Atoms("CH", [[1, 1, 1], [1, 1, 1]]), "Atoms 0 and 1 are 0.00 Å apart"),
+        (Atoms("CH", [[0, 0, 0], [0, 0, 1]], pbc=True), "without a cell vector"),
+    ],
+)
+def test_bad_systems(tiny_file, atoms, sentence):
+    atoms.calc = StudentCalculator(tiny_file)
+    with pytest.raises(DistillError, match=sentence):
+        atoms.get_potential_energy()
+    # nothing of the failed call is left behind
+    good = molecule("H2O")
+    good.calc = atoms.calc
+    assert np.isfinite(good.get_potential_energy())
+
+
+def test_an_overlap_on_the_way_is_noticed(tiny_file):
+    """Also when the neighbour list is still good."""
+    atoms = molecule("H2O")
+    atoms.calc = StudentCalculator(tiny_file, skin=4.0)
+    atoms.get_potential_energy()
+    atoms.positions[2] = atoms.positions[1] + [0.1, 0.0, 0.0]
+    with pytest.raises(DistillError, match="Atoms 1 and 2 are 0.10"):
+        atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"backend": "kernel"}, "no fused kernel"),
+        ({"backend": "jax"}, "'auto', 'torch' or 'kernel'"),
+        ({"dtype": "float16"}, "'float32' or 'float64'"),
+        ({"device": "toaster"}, "device 'toaster' cannot be used"),
+        ({"skin": -1.0}, "skin"),
+    ],
+)
+def test_bad_options(tiny_file, options, sentence):
+    with pytest.raises(DistillError, match=sentence):
+        StudentCalculator(tiny_file, **options)
