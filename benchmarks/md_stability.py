@@ -1,0 +1,133 @@
+"""Is a student fit for MD? 100 ps at 300 K in OpenMM without a broken bond, and the NVE drift.
+
+    python benchmarks/md_stability.py tiny "CC(=O)Nc1ccc(O)cc1" -o stability.json
+
+Langevin MD (300 K, 1 fs) on OpenMM's Reference platform; a bond is broken when it is stretched by
+half of its length at the start or more. Then NVE (velocity Verlet, 0.5 fs, from 300 K): the drift
+is the slope of a straight line through the total energy, per atom.
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import openmm
+from openmm import app, unit
+
+from distill import load_student
+from distill.data.explore import first_geometries
+from distill.data.molecules import Molecule, read_molecules
+from distill.student import Student
+from distill_openmm import create_force
+from distill_openmm.md import topology_of
+
+EV = 96.48533212331002  # kJ/mol
+
+
+def simulation(
+    student: Student, molecule: Molecule, integrator: openmm.Integrator, seed: int
+) -> app.Simulation:
+    """At a relaxed geometry, with velocities of 300 K."""
+    topology = topology_of(molecule)
+    system = openmm.System()
+    for atom in topology.atoms():
+        system.addParticle(atom.element.mass)
+    system.addForce(create_force(student, topology))
+    made = app.Simulation(topology, system, integrator, openmm.Platform.getPlatform("Reference"))
+    made.context.setPositions(first_geometries(molecule, 1, seed)[0] * 0.1)
+    made.minimizeEnergy(maxIterations=500)
+    made.context.setVelocitiesToTemperature(300 * unit.kelvin, seed)
+    return made
+
+
+def positions(made: app.Simulation) -> np.ndarray:
+    """(N, 3) in Å."""
+    state = made.context.getState(positions=True)
+    return state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+
+
+def langevin(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> dict:
+    """Langevin MD at 300 K: the longest any bond became, relative to the start."""
+    integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.001)
+    integrator.setRandomNumberSeed(seed)
+    made = simulation(student, molecule, integrator, seed)
+    bonds = np.array([(b[0].index, b[1].index) for b in made.topology.bonds()])
+    first = np.linalg.norm(np.subtract(*positions(made)[bonds.T]), axis=-1)
+    longest, temperatures, started = np.ones(len(bonds)), [], time.monotonic()
+    steps = round(picoseconds * 1000)
+    for _ in range(steps // 50):
+        made.step(50)
+        now = positions(made)
+        longest = np.maximum(longest, np.linalg.norm(np.subtract(*now[bonds.T]), axis=-1) / first)
+        kinetic = made.context.getState(energy=True).getKineticEnergy()._value
+        temperatures.append(2 * kinetic / (3 * len(now) * 0.00831446261815324))
+    seconds = time.monotonic() - started
+    return {
+        "picoseconds": steps / 1000,
+        "bonds": len(bonds),
+        "broken_bonds": int((longest > 1.5).sum() + (~np.isfinite(longest)).sum()),
+        "longest_relative_bond": float(longest.max()),
+        "mean_temperature_k": float(np.mean(temperatures[len(temperatures) // 10 :])),
+        "ms_per_step": 1000 * seconds / steps,
+        "ns_per_day": steps * 1e-6 / seconds * 86400,
+    }
+
+
+def nve(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> dict:
+    """Total energy over NVE at 0.5 fs, after 2 ps of equilibration at 300 K."""
+    warm = openmm.LangevinMiddleIntegrator(300, 5.0, 0.0005)
+    warm.setRandomNumberSeed(seed)
+    both = openmm.CompoundIntegrator()
+    both.addIntegrator(warm)
+    both.addIntegrator(openmm.VerletIntegrator(0.0005))
+    made = simulation(student, molecule, both, seed)
+    made.step(4000)
+    both.setCurrentIntegrator(1)
+    n, times, energies = len(molecule), [], []
+    made.step(2)  # leap-frog velocities settle
+    for block in range(round(picoseconds * 2000) // 20):
+        made.step(20)
+        state = made.context.getState(energy=True)
+        times.append((block + 1) * 0.01)
+        energies.append((state.getKineticEnergy() + state.getPotentialEnergy())._value / EV / n)
+    slope, _ = np.polyfit(times, energies, 1)
+    return {
+        "picoseconds": picoseconds,
+        "drift_mev_per_atom_per_ps": 1000 * float(slope),
+        "fluctuation_mev_per_atom": 1000 * float(np.std(energies)),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("student")
+    parser.add_argument("source", help="SMILES or file of the molecule")
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--ps", type=float, default=100.0, help="of Langevin MD")
+    parser.add_argument("--nve-ps", type=float, default=20.0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    student = load_student(arguments.student)
+    (molecule,) = read_molecules(arguments.source)
+    result = {
+        "student": arguments.student,
+        "molecule": molecule.name,
+        "atoms": len(molecule),
+        "machine": platform.processor() or platform.machine(),
+        "openmm": openmm.version.version,
+        "nve": nve(student, molecule, arguments.nve_ps, arguments.seed),
+        "langevin": langevin(student, molecule, arguments.ps, arguments.seed),
+    }
+    print(json.dumps(result, indent=2))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Frames of the teacher's own MD: the test that no force field's or student's geometries can pass.
+
+    python benchmarks/teacher_md.py "CC(=O)Nc1ccc(O)cc1" -o paracetamol-teacher-md.xyz
+
+Langevin MD (BAOAB, 1 fs) with the teacher's forces, from relaxed conformers, at each temperature.
+The extended XYZ file that it writes is what `distill evaluate` reads.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize import LBFGS
+
+from distill.data.explore import first_geometries
+from distill.data.molecules import Molecule, read_molecules
+from distill.data.sampling import langevin
+from distill.teacher import TeacherSpec
+
+EQUILIBRATION, INTERVAL = 300, 20
+
+
+def trajectory(
+    molecule: Molecule, teacher_name: str, temperature: float, replica: int, frames: int, seed: int
+) -> list[Atoms]:
+    """``frames`` labelled frames of one replica, INTERVAL fs apart."""
+    teacher = TeacherSpec(teacher_name).load()
+
+    def forces(positions: np.ndarray) -> np.ndarray:
+        (label,) = teacher.label([molecule.atoms(positions)])
+        if label.error:
+            raise RuntimeError(label.error)
+        last["energy"] = label.energy
+        return label.forces
+
+    last: dict[str, float] = {}
+    start = first_geometries(molecule, 4, seed)[replica % 4]
+    atoms = molecule.atoms(start)
+    atoms.calc = _Calculator(forces, last)
+    LBFGS(atoms, logfile=None).run(fmax=0.3, steps=50)  # off the force field's minimum
+
+    rng = np.random.default_rng([seed, replica, int(temperature)])
+    steps = langevin(
+        atoms.positions, np.zeros_like(start), molecule.numbers, forces, temperature, rng
+    )
+    taken = []
+    for step in range(1, EQUILIBRATION + frames * INTERVAL + 1):
+        positions, _ = next(steps)
+        if step > EQUILIBRATION and (step - EQUILIBRATION) % INTERVAL == 0:
+            frame = molecule.atoms(positions)
+            frame.info |= {
+                "name": molecule.name,
+                "temperature": temperature,
+                "source": "teacher-md",
+            }
+            frame.calc = SinglePointCalculator(
+                frame, forces=forces(positions), energy=last["energy"]
+            )
+            taken.append(frame)
+    return taken
+
+
+class _Calculator:
+    """Just enough of an ASE calculator for LBFGS."""
+
+    def __init__(self, forces, last):  # type: ignore[no-untyped-def]
+        self.forces, self.last = forces, last
+
+    def get_forces(self, atoms: Atoms) -> np.ndarray:
+        return self.forces(atoms.positions)
+
+    def get_potential_energy(self, atoms: Atoms, force_consistent: bool = False) -> float:
+        self.forces(atoms.positions)
+        return self.last["energy"]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--teacher", default="gfn2-xtb")
+    parser.add_argument("--temperatures", default="300,500")
+    parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--frames", type=int, default=50, help="of each replica and temperature")
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    (molecule,) = read_molecules(arguments.source)
+    temperatures = [float(t) for t in arguments.temperatures.split(",")]
+    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(
+                trajectory, molecule, arguments.teacher, t, r, arguments.frames, arguments.seed
+            )
+            for t in temperatures
+            for r in range(arguments.replicas)
+        ]
+        frames = [frame for job in jobs for frame in job.result()]
+    ase.io.write(arguments.out, frames, format="extxyz")
+    print(f"{len(frames)} frames in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
