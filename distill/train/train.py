@@ -1,5 +1,7 @@
 """Training as one function: graphs in, student out, with a log, a curve and checkpoints."""
 
+import csv
+import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,9 +56,9 @@ def train(
         )
     student.train().requires_grad_(True)
     L.seed_everything(config.seed, verbose=False)
+    steps_before = check_resumable(checkpoint, config) if resume else 0
     module = Distillation(student, config, train_graphs, valid_graphs)
-    if resume:
-        check_resumable(checkpoint, config)
+    logger = CSVLogger(out, name="", version="", flush_logs_every_n_steps=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = L.Trainer(
@@ -64,7 +66,7 @@ def train(
             devices=config.devices,
             max_epochs=-1,
             max_steps=-1,
-            logger=CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
+            logger=logger,
             callbacks=[
                 ModelCheckpoint(
                     out,
@@ -83,16 +85,41 @@ def train(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(module, ckpt_path=str(checkpoint) if resume else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        if trainer.is_global_zero and resume:
+            keep_history(logger, out / "metrics.csv", steps_before)
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(module, ckpt_path=str(checkpoint) if resume else None)
+        except SystemExit:
+            if trainer.interrupted:  # on Ctrl-C Lightning goes deaf to it, and ends the program
+                signal.signal(signal.SIGINT, handler)
+                raise KeyboardInterrupt from None
+            raise
     if trainer.is_global_zero:
         plot_curve(out / "metrics.csv", out / "curve.png")
     return module.result()
 
 
-def check_resumable(checkpoint: Path, config: TrainConfig) -> None:
-    """Refuses a checkpoint made with other settings, naming the first that differs."""
+def keep_history(logger: CSVLogger, metrics: Path, steps: int) -> None:
+    """Puts the rows up to ``steps`` back into metrics.csv, which Lightning's logger deletes."""
+    if not metrics.is_file():
+        return
+    with metrics.open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if row.get("step") and float(row["step"]) <= steps]
+    columns = list(reader.fieldnames or [])
+    if not columns:
+        return
+    experiment = logger.experiment  # the first look at it deletes the file
+    experiment.metrics_keys = columns
+    with metrics.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
+    """Steps done in a checkpoint; refuses one of other settings, naming the first that differs."""
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         settings = state["distill"]["settings"]
@@ -106,6 +133,7 @@ def check_resumable(checkpoint: Path, config: TrainConfig) -> None:
                 f"{checkpoint} was made with {key} = {settings.get(key)}, not {value}; "
                 f"resume with the same settings, or start in another folder."
             )
+    return int(state["distill"]["steps_done"])
 
 
 def count_parameters(student: Student) -> int:
