@@ -87,7 +87,7 @@ def label(
     this machine (default: one a core; 0: in this process), or with ``scheduler`` the workers of
     the Dask cluster at that address. On Ctrl-C what is finished is merged into the file. Raises
     DistillError when the file is foreign or has labels of another teacher, when the teacher
-    cannot be loaded or breaks, when the disk is full, and when every single geometry failed.
+    cannot be loaded or breaks, when the disk is full, and when the file ends without any label.
     """
     if teacher.weights is not None:  # workers may live in another folder
         teacher = replace(teacher, weights=Path(teacher.weights).resolve())
@@ -114,7 +114,7 @@ def label(
         finally:
             store.merge()
     failed = sum(failures.values())
-    if failed and not counts["labelled"]:
+    if failed and not counts["labelled"] and not _frames(Path(path)):
         reason, _ = failures.most_common(1)[0]
         raise DistillError(f"Not one of {failed} geometries could be labelled: {reason}.")
     return LabelReport(counts["labelled"], failed, before, dict(failures))
@@ -485,6 +485,11 @@ def _each(parts: list[Path]) -> Iterator[MoleculeData]:
     for part in parts:
         with Dataset.open(part) as dataset:
             yield from dataset
+
+
+def _frames(path: Path) -> int:
+    with Dataset.open(path) as dataset:
+        return dataset.frames
 
 
 def _size(work: Work) -> int:
