@@ -7,6 +7,7 @@ finished student that were never trained on, and MD in OpenMM.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.data.dataset import Dataset, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
@@ -58,10 +59,10 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         size_config(self.size)
-        if self.minutes <= 0:
-            raise DistillError("The budget must be positive (minutes).")
-        if self.temperature <= 0:
-            raise DistillError("The temperature must be above 0 K.")
+        if not 0 < self.minutes < math.inf:
+            raise DistillError(f"The budget is {self.minutes:g} minutes; it must be positive.")
+        if not 0 < self.temperature < math.inf:
+            raise DistillError(f"The temperature is {self.temperature:g} K; it must be above 0 K.")
 
     def spec(self) -> TeacherSpec:
         weights = Path(self.weights) if self.weights else None
@@ -78,18 +79,22 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
         )
     molecule = molecules[0]
     engine = md_engine()
+    student, origin = starting_student(settings)
+    student.check_elements(molecule.numbers)
+    if not (out / "run.json").is_file():
+        settings.spec().load()  # a teacher that does not work must not leave a folder behind
     folder = RunFolder(out, settings)
     if folder.finished:
         console.print(f"{out} is complete: see report.json and trajectory.dcd in it.")
         return
     clock = Clock(folder, 60.0 * settings.minutes)
     say = folder.logger(console)
-    say(f"{molecule.name}: {len(molecule)} atoms, charge {molecule.charge}; teacher "
-        f"{settings.teacher}, student {settings.size}, budget {settings.minutes:g} min.")  # fmt: skip
+    say(
+        f"{molecule.name}: {len(molecule)} atoms, charge {molecule.charge}; teacher "
+        f"{settings.teacher}, student {settings.size}, budget {settings.minutes:g} min."
+    )
 
     torch.set_num_threads(1)
-    student, origin = starting_student(settings)
-    student.check_elements(molecule.numbers)
     say(f"The student starts from {origin}.")
     if not (out / "student.safetensors").is_file():
         student = explore_and_train(
@@ -367,7 +372,7 @@ class Clock:
 @contextmanager
 def bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
     """A progress bar from 0 to 1."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=1.0)
         yield lambda share: progress.update(task, completed=share)

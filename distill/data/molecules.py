@@ -91,6 +91,11 @@ def read_molecules(source: str) -> list[Molecule]:
     return molecules
 
 
+def read_sources(sources: Iterable[str]) -> list[Molecule]:
+    """The molecules of several sources (see `read_molecules`), one molecule a name."""
+    return _distinct([molecule for source in sources for molecule in read_molecules(source)])
+
+
 def from_smiles(smiles: str, name: str | None = None) -> Molecule:
     """A molecule from a SMILES string, atoms in the order of the canonical SMILES, H last.
 

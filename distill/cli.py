@@ -1,0 +1,465 @@
+"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``info``, ``export``.
+
+Each command reads its arguments and calls one function of the package. What needs torch is
+imported inside the commands, so that ``--help`` answers at once.
+"""
+
+import errno
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from distill.errors import DistillError
+
+MEGABYTES_NEEDED = 20
+"""A disk with less room than this is refused before anything is computed."""
+
+
+class FriendlyGroup(TyperGroup):
+    """Turns the errors that users can mend into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        quieten()
+        try:
+            return super().invoke(ctx)
+        except DistillError as error:
+            refuse(str(error))
+        except KeyboardInterrupt:
+            Console(stderr=True).print("Stopped; the same command goes on from here.")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            sentence = disk_problem(error)
+            if sentence is None:
+                raise
+            refuse(sentence)
+
+
+app = typer.Typer(
+    cls=FriendlyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The entry point of the program ``distill``."""
+    app()
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Prints the sentence in red and ends with exit code 2."""
+    Console(stderr=True).print(Text(sentence, style="bold red"), soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def disk_problem(error: BaseException) -> str | None:
+    """A sentence for a full or closed disk; None for any other error."""
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    number = error.errno if isinstance(error, OSError) else None
+    # safetensors and h5py tell of a full disk in words only
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        return f"The disk is full{where}; make room, then run the same command again."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Writing or reading is not allowed{where}; choose another folder or file."
+    return None
+
+
+def check_room(path: Path) -> None:
+    """Refuses a disk that is as good as full, before any work is done."""
+    while not path.exists():
+        path = path.parent
+    usage = shutil.disk_usage(path)
+    # some network file systems tell nothing
+    if usage.total and usage.free < MEGABYTES_NEEDED * 1_000_000:
+        raise DistillError(
+            f"The disk of {path} is full ({usage.free / 1e6:.0f} MB free, {MEGABYTES_NEEDED} MB "
+            "needed); make room or choose another folder."
+        )
+
+
+def quieten() -> None:
+    """Keeps the libraries' chatter off the terminal; their warnings come through."""
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(f"{library}.utilities.rank_zero").setLevel(logging.WARNING)
+    # "No CUDA runtime is found", on every machine without a GPU
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Runs torch on ``count`` threads."""
+    import torch
+
+    if count < 1:
+        raise DistillError(f"--threads is {count}; give 1 or more.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def key_values(pairs: list[str]) -> dict[str, str]:
+    """``["a=1", "b=2"]`` as a dictionary."""
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise DistillError(f"--teacher-option is '{pair}'; write key=value.")
+        options[key] = value
+    return options
+
+
+def numbers(text: str, what: str) -> tuple[float, ...]:
+    """``"300,500"`` as (300.0, 500.0)."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (math.nan,)
+    if not all(0 < value < math.inf for value in values):
+        raise DistillError(f"{what} is '{text}'; write positive numbers, as 300,500,700.")
+    return values
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuses less than one worker."""
+    if workers is not None and workers < 1:
+        raise DistillError(f"--workers is {workers}; give 1 or more.")
+
+
+def show_version(wanted: bool) -> None:
+    """Prints the version and ends."""
+    if wanted:
+        from distill import __version__
+
+        print(f"distill {__version__}")
+        raise typer.Exit
+
+
+Teacher = Annotated[
+    str,
+    typer.Option(
+        help="Who labels: gfn2-xtb, gfn1-xtb, a model of orb-models by its name (orb-v2, ...), or "
+        "any ASE calculator as ase:package.module:Class."
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="A local state dict for an Orb teacher, not its download.")
+]
+TeacherOptions = Annotated[
+    list[str],
+    typer.Option("--teacher-option", metavar="KEY=VALUE", help="For the teacher; may be repeated."),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes on this machine.", show_default="one per core")
+]
+Seed = Annotated[int, typer.Option(help="The same seed makes the same choices.")]
+
+
+@app.callback()
+def distill(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    """Distils an interatomic potential or a quantum-chemical method into a small PaiNN network
+    that runs molecular dynamics in OpenMM and ASE.
+
+    Start with `distill run "CCO" -o ethanol`: it makes geometries, has a teacher label them,
+    trains a student, checks it and runs MD with it. The other commands are its parts. Units are
+    eV and Å. A stopped command goes on where it was when it is given again.
+    """
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Argument(help="A SMILES, or an SDF, XYZ or PDB file, of one molecule.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")],
+    size: Annotated[str, typer.Option(help="original, tiny or ultra-tiny.")] = "tiny",
+    budget: Annotated[float, typer.Option(help="Minutes for everything together.")] = 10.0,
+    teacher: Teacher = "gfn2-xtb",
+    weights: Weights = None,
+    teacher_option: TeacherOptions = [],  # noqa: B006  (typer copies it)
+    start: Annotated[
+        str,
+        typer.Option(
+            help="What training starts from: auto (the shipped student of that size), random, or "
+            "a student file."
+        ),
+    ] = "auto",
+    seed: Seed = 0,
+    temperature: Annotated[float, typer.Option(help="Of the MD at the end, in K.")] = 300.0,
+    workers: Workers = None,
+) -> None:
+    """From a molecule to molecular dynamics, in one command.
+
+    One core trains a student while the others run MD with it and have the teacher label what it
+    visits, so that the student is right where its own dynamics goes. Then the student is checked
+    on frames it has not seen, and runs MD in OpenMM. The folder then holds student.safetensors,
+    dataset.h5, report.json, force_analysis.png, topology.pdb, trajectory.dcd, md.csv and run.log.
+    Ctrl-C, or a crash, loses next to nothing: give the same command again.
+
+    Example: `distill run "CC(=O)Nc1ccc(O)cc1" -o paracetamol --size tiny --budget 10`
+    """
+    check_workers(workers)
+    check_room(out)
+    from distill.run import RunSettings
+    from distill.run import run as run_all
+
+    settings = RunSettings(
+        source=source,
+        size=size,
+        minutes=budget,
+        teacher=teacher,
+        weights=str(weights.resolve()) if weights else "",
+        teacher_options=tuple(sorted(key_values(teacher_option).items())),
+        start=start,
+        seed=seed,
+        temperature=temperature,
+    )
+    run_all(settings, out, console=Console(), workers=workers)
+
+
+@app.command()
+def label(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="SMILES, or SMI, SDF, XYZ or PDB files; drugs:train:800 is 800 approved drugs."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
+    frames: Annotated[int, typer.Option(help="Geometries for each molecule.")] = 10,
+    temperatures: Annotated[
+        str, typer.Option(help="Of the MD that makes the geometries, in K.")
+    ] = "300,500,700",
+    conformers: Annotated[int, typer.Option(help="Conformers that MD starts from.")] = 2,
+    seed: Seed = 0,
+    workers: Workers = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Label on the Dask cluster at this address instead.")
+    ] = None,
+    teacher: Teacher = "gfn2-xtb",
+    weights: Weights = None,
+    teacher_option: TeacherOptions = [],  # noqa: B006
+) -> None:
+    """Makes geometries of molecules and has a teacher label them.
+
+    Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF) at several temperatures,
+    some frames displaced; energies and forces by the teacher. All goes to one HDF5 file in
+    SPICE's layout. A stopped command goes on when it is given again; with other molecules it adds
+    to the file. A geometry that the teacher cannot converge is recorded in the file and skipped.
+
+    Example: `distill label drugs.smi -o drugs.h5 --frames 20 --temperatures 300,500`
+    """
+    check_workers(workers)
+    check_room(out)
+    from distill.data.label import label as label_all
+    from distill.data.molecules import read_sources
+    from distill.data.sampling import Sampling, chunks
+    from distill.teacher.base import TeacherSpec
+
+    sampling = Sampling(
+        frames=frames,
+        temperatures=numbers(temperatures, "--temperatures"),
+        conformers=conformers,
+        seed=seed,
+    )
+    spec = TeacherSpec(teacher, weights, key_values(teacher_option))
+    tasks = [task for molecule in read_sources(source) for task in chunks(molecule, sampling)]
+    if out.is_dir():
+        raise DistillError(f"{out} is a folder; give a file for the dataset, as -o FILE.h5.")
+    report = label_all(tasks, spec, out, scheduler=scheduler, workers=workers)
+    console = Console()
+    console.print(f"{report.labelled} geometries labelled; they are in {out}.", highlight=False)
+    if report.tasks_done_before:
+        console.print(f"{report.tasks_done_before} of {len(tasks)} batches were there already.")
+    for reason, count in report.reasons.items():
+        console.print(f"{count} left out: {reason}", highlight=False, markup=False)
+
+
+@app.command()
+def train(
+    data: Annotated[list[Path], typer.Argument(help="Datasets made by `distill label`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the student.")],
+    size: Annotated[
+        str | None,
+        typer.Option(help="original, tiny or ultra-tiny.", show_default="tiny, or that of --start"),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="A shipped student's name or a student file to train on.",
+            show_default="random weights",
+        ),
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="A dataset to check on.", show_default="a tenth, held out")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Training time.", show_default="30, unless --steps is given"),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Training steps; the same seed then makes the same student."),
+    ] = None,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the stopped run in the folder.")
+    ] = False,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest of the schedule.", show_default="by size")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="Of the training step: auto, compiled or eager.")
+    ] = "auto",
+    accelerator: Annotated[str, typer.Option(help="Lightning's: cpu, gpu, auto.")] = "cpu",
+    devices: Annotated[int, typer.Option(help="Devices or processes that train together.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
+) -> None:
+    """Trains a student on labelled datasets.
+
+    The learning rate falls to zero at the end of the time (or of the steps). A tenth of the
+    molecules (of the geometries, when there is one molecule) is held out and judges the student.
+    The folder gets student.safetensors, whose card has teacher, training set and held-out errors
+    (`distill info`), metrics.csv and curve.png. A stopped run goes on with --resume.
+
+    Example: `distill train drugs.h5 -o drugs-tiny --size tiny --minutes 30`
+    """
+    check_room(out)
+    from distill.student.config import size_config
+    from distill.student.file import load_student
+    from distill.train.config import LEARNING_RATES, TrainConfig
+    from distill.train.from_datasets import first_rank, train_from_datasets
+
+    if size is None:
+        size = load_student(start).config.size if start else "tiny"
+    size_config(size)
+    if devices < 1:
+        raise DistillError(f"--devices is {devices}; give 1 or more.")
+    config = TrainConfig(
+        minutes=30.0 if minutes is None and steps is None else minutes,
+        steps=steps,
+        seed=seed,
+        learning_rate=LEARNING_RATES[size] if learning_rate is None else learning_rate,
+        backend=backend,
+        accelerator=accelerator,
+        devices=devices,
+    )
+    with torch_threads(threads):
+        student = train_from_datasets(
+            data, out, config, size=size, start=start, valid=valid, resume=resume
+        )
+    if first_rank():
+        error = student.card["held_out"]["force_rmse"]
+        Console().print(
+            f"Force RMSE {error:.4f} eV/Å on what was held out. The student is in "
+            f"{out / 'student.safetensors'}.",
+            highlight=False,
+        )
+
+
+@app.command()
+def evaluate(
+    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="A dataset (.h5), or an extended XYZ with energies and forces."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the report.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report in it.")] = False,
+) -> None:
+    """Compares a student with labels it was not trained on.
+
+    Writes report.json (force_rmse, force_mae, force_r2, angular_error_deg, energy_mae_per_atom
+    and everything else: by element, molecule and temperature, with percentiles), analysis.log
+    (the same to read) and force_analysis.png and .svg, a figure of six panels.
+
+    Example: `distill evaluate tiny aspirin.h5 -o aspirin-report`
+    """
+    check_room(out)
+    from distill.evaluate import check_out_dir
+    from distill.evaluate import evaluate as evaluate_all
+    from distill.student.file import load_student
+
+    check_out_dir(out, force)
+    report = evaluate_all(load_student(student), data, out, name=student, overwrite=force)
+
+    def shown(key: str, digits: int) -> str:
+        return "n/a" if report[key] is None else f"{report[key]:.{digits}f}"
+
+    Console().print(
+        f"{report['n_frames']} frames of {report['n_molecules']} molecules: force RMSE "
+        f"{shown('force_rmse', 4)} eV/Å, MAE {shown('force_mae', 4)}, "
+        f"R2 {shown('force_r2', 5)}, angle {shown('angular_error_deg', 2)}°, energy MAE "
+        f"{shown('energy_mae_per_atom', 5)} eV/atom. The report is in {out}.",
+        highlight=False,
+    )
+
+
+@app.command()
+def info(
+    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Shows a student's card: what it is, who taught it, on what, and how far it is off.
+
+    Example: `distill info tiny`
+    """
+    import json
+
+    from distill.card import card_table, facts
+    from distill.student.file import load_student
+
+    found = facts(load_student(student))
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        Console().print(card_table(found, student))
+
+
+@app.command()
+def export(
+    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
+    kind: Annotated[str, typer.Option("--format", help="torchscript.")] = "torchscript",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Writes a student as a file that runs without this package.
+
+    The TorchScript file loads with torch.jit.load (or in C++) and gives energy, forces =
+    model(positions, numbers, edge_index, edge_shift), in eV and Å: positions (N, 3), numbers (N,)
+    int64, edge_index (2, E) int64 with both directions of every pair, edge_shift (E, 3).
+
+    Example: `distill export tiny --format torchscript -o tiny.pt`
+    """
+    if kind in ("onnx", "aoti", "mliap"):
+        raise DistillError(f"Export to {kind} comes in a later version; there is torchscript now.")
+    if kind != "torchscript":
+        raise DistillError(f"Unknown format '{kind}'; there is torchscript.")
+    if out.is_dir():
+        raise DistillError(f"{out} is a folder; give a file (-o).")
+    if out.exists() and not force:
+        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    check_room(out)
+    from distill.export import export_torchscript
+    from distill.student.file import load_student
+
+    export_torchscript(load_student(student), out)
+    Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of TorchScript.", highlight=False)
