@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from distill.data.sampling import Frame
+from distill.student.edges import edges_within
 from distill.student.neighbours import SkinList
 from distill.student.student import Student
 
@@ -60,14 +61,14 @@ def student_md(
         x += 0.5 * fs * v
         f = forces(x)
         v += 0.5 * fs * f / masses
-        for r in np.flatnonzero(alive):
+        for r in np.flatnonzero(alive).tolist():
             if step % 10 == 0 and not intact(numbers, x[r], bonds[r]):
                 alive[r] = False
         # a replica that has ended stands still, so that it cannot spoil the others
         x[~alive], v[~alive] = last_good[~alive], 0.0
         after = step - equilibration
         if after > 0 and after % steps_between == 0:
-            for r in np.flatnonzero(alive):
+            for r in np.flatnonzero(alive).tolist():
                 if intact(numbers, x[r], bonds[r]):
                     last_good[r] = x[r]
                     taken[r].append(Frame(x[r].copy(), SOURCE, float(temperatures[r])))
@@ -98,7 +99,8 @@ class _BatchedForces:
             self.no_shift = torch.zeros((self.edges.shape[1], 3))
             self.rebuilds = rebuilds
         positions = torch.from_numpy(x.reshape(-1, 3).astype(np.float32))
-        _, forces = self.student(positions, self.numbers, self.edges, self.no_shift)
+        edges, shift = edges_within(positions, self.edges, self.no_shift, self.student.cutoff)
+        _, forces = self.student(positions, self.numbers, edges, shift)
         return forces.double().numpy().reshape(replicas, n, 3)
 
 

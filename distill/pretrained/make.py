@@ -27,7 +27,7 @@ from distill.train.graphs import Graph
 from distill.train.load import load_graphs
 from distill.train.train import fit_reference, train
 
-SETS = {"train": ("drugs:train:800", 10), "validation": ("drugs:validation:60", 10),
+SETS = {"train": ("drugs:train:700", 10), "validation": ("drugs:validation:60", 10),
         "test": ("drugs:test:60", 10)}  # fmt: skip
 MINUTES = {"original": 45.0, "tiny": 35.0, "ultra-tiny": 30.0}
 WILDEST_FORCE = 25.0
@@ -90,6 +90,7 @@ def make_student(size: str, folder: Path, minutes: float, seed: int = 0) -> dict
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for all of it")
     parser.add_argument("--size", choices=[*SIZES], action="append", help="only this size")

@@ -31,3 +31,16 @@ class EdgeList:
         return torch.zeros(shape, dtype=messages.dtype, device=messages.device).index_add(
             0, self.i, messages
         )
+
+
+def edges_within(
+    positions: Tensor, edge_index: Tensor, edge_shift: Tensor, cutoff: float
+) -> tuple[Tensor, Tensor]:
+    """The edges that are shorter than the cutoff (Å).
+
+    A list with a skin holds half as many again: the network on them would cost far more than this.
+    """
+    vectors = positions.index_select(0, edge_index[1]) + edge_shift
+    vectors = vectors - positions.index_select(0, edge_index[0])
+    near = ((vectors * vectors).sum(1) < cutoff * cutoff).nonzero().squeeze(1)
+    return edge_index.index_select(1, near), edge_shift.index_select(0, near)

@@ -64,7 +64,7 @@ def run_md(
         temperature * unit.kelvin, 1.0 / unit.picosecond, timestep * unit.femtoseconds
     )
     integrator.setRandomNumberSeed(seed)
-    # one molecule: the network is all the work there is, and Reference hands over to it at least cost
+    # the network is all the work there is, and Reference hands over to it at the least cost
     platform = openmm.Platform.getPlatform("Reference")
     simulation = app.Simulation(topology, system, integrator, platform)
     simulation.context.setPositions(np.asarray(positions) * 0.1)

@@ -1,0 +1,133 @@
+"""MD of many replicas at once, and what the explorers make of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule as ase_molecule
+
+from distill.data.dataset import Dataset
+from distill.data.explore import Explorer, Explorers, first_geometries
+from distill.data.molecules import from_smiles
+from distill.data.student_md import _BatchedForces, bonded_pairs, intact, student_md
+from distill.student import Student, save_student
+from distill.student.config import StudentConfig
+from distill.teacher import TeacherSpec
+from distill_ase import StudentCalculator
+
+
+@pytest.fixture
+def ethanol() -> Atoms:
+    return ase_molecule("CH3CH2OH")
+
+
+@pytest.fixture
+def repulsive() -> Student:
+    """No network, ZBL only: atoms fly apart, slowly."""
+    student = Student(StudentConfig("test", hidden=16, layers=1, n_radial=4))
+    for parameter in student.parameters():
+        parameter.data.zero_()
+    return student
+
+
+def test_batched_forces_equal_ase_one_by_one(ethanol: Atoms, rng: np.random.Generator) -> None:
+    student = Student.untrained("ultra-tiny")
+    geometries = ethanol.positions + rng.normal(0, 0.05, (3, len(ethanol), 3))
+    batched = _BatchedForces(student, ethanol.numbers, 3)
+    for shift in (0.0, 0.02, 0.9):  # the list kept, and built anew
+        moved = geometries + shift * rng.normal(0, 1, geometries.shape).clip(-1, 1) / 3
+        found = batched(moved)
+        for k in range(3):
+            atoms = ethanol.copy()
+            atoms.positions = moved[k]
+            atoms.calc = StudentCalculator(student, dtype="float64")
+            assert np.abs(found[k] - atoms.get_forces()).max() < 1e-4
+
+
+def test_free_atoms_have_the_temperature_of_the_bath(repulsive: Student) -> None:
+    """Far-apart atoms are an ideal gas: they diffuse as Langevin's equation says."""
+    numbers = np.full(60, 17)
+    grid = 6.0 * np.array(list(np.ndindex(5, 4, 3)), dtype=float)
+    steps = 400
+    taken = student_md(
+        repulsive, numbers, [grid] * 4, [300.0] * 4,
+        frames=1, steps_between=steps, equilibration=0, seed=3,
+    )  # fmt: skip
+    moved = np.array([t[0].positions - grid for t in taken])
+    # <x^2> = 2 kT/m (t/g - (1 - exp(-g t)) / g^2), started from the equilibrium of velocities
+    friction, mass, kt = 0.02, 35.45, 300.0 * 8.617333e-5
+    kt_over_m = kt / (mass * 103.642697)  # u to eV fs^2 / Å^2
+    t = float(steps)
+    expected = 2 * kt_over_m * (t / friction - (1 - np.exp(-friction * t)) / friction**2)
+    assert (moved**2).mean() == pytest.approx(expected, rel=0.2)
+
+
+def test_same_seed_same_frames_and_temperatures_are_recorded(ethanol: Atoms) -> None:
+    student = Student.untrained("ultra-tiny")
+    call = {"frames": 2, "steps_between": 3, "equilibration": 2, "seed": 5}
+    runs = [
+        student_md(student, ethanol.numbers, [ethanol.positions] * 2, [100.0, 300.0], **call)
+        for _ in range(2)
+    ]
+    for first, second in zip(runs[0], runs[1]):
+        assert len(first) <= 2
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a.positions, b.positions)
+    assert {f.temperature for f in runs[0][1]} <= {300.0}
+
+
+def test_a_replica_that_comes_apart_ends_and_spares_the_others(ethanol: Atoms) -> None:
+    student = Student.untrained("ultra-tiny")
+    taken = student_md(
+        student, ethanol.numbers, [ethanol.positions] * 2, [1e6, 1.0],
+        frames=5, steps_between=4, equilibration=0, seed=1,
+    )  # fmt: skip
+    assert len(taken[0]) < 5
+    for frame in taken[0] + taken[1]:
+        assert np.isfinite(frame.positions).all()
+
+
+def test_intact(ethanol: Atoms) -> None:
+    bonds = bonded_pairs(ethanol.numbers, ethanol.positions)
+    assert bonds.sum() == 2 * 8
+    assert intact(ethanol.numbers, ethanol.positions, bonds)
+    stretched = ethanol.positions.copy()
+    stretched[0] += 3.0
+    assert not intact(ethanol.numbers, stretched, bonds)
+    crushed = ethanol.positions.copy()
+    crushed[0] = crushed[1] + 0.1
+    assert not intact(ethanol.numbers, crushed, bonds)
+    assert not intact(ethanol.numbers, ethanol.positions * np.nan, bonds)
+
+
+def test_walk_starts_with_the_force_field_and_goes_on_with_the_student(tmp_path: Path) -> None:
+    molecule = from_smiles("CO")
+    explorer = Explorer(
+        molecule, TeacherSpec("gfn2-xtb"), tmp_path / "s.safetensors", tmp_path / "l.h5", seed=1
+    )
+    frames, ends = explorer.walk(np.random.default_rng(0), [])
+    assert {f.source for f in frames} <= {"mmff94-md", "displaced"}
+    assert ends == []
+    assert explorer.labelled() == 0
+    assert len(first_geometries(molecule, 3, 0)) == 3
+
+
+@pytest.mark.slow
+def test_explorers_label_what_they_see_and_stop_when_told(tmp_path: Path) -> None:
+    molecule = from_smiles("CO")
+    student = tmp_path / "student.safetensors"
+    explorer = Explorer(molecule, TeacherSpec("gfn2-xtb"), student, tmp_path / "labels.h5", seed=1)
+    with Explorers([explorer]) as running:
+        while explorer.labelled() < 40:
+            running.check()
+        save_student(Student.untrained("ultra-tiny"), student)
+        before = explorer.labelled()
+        while explorer.labelled() == before:
+            running.check()
+    assert not any(p.is_alive() for p in running.processes)
+    with Dataset.open(tmp_path / "labels.h5") as dataset:
+        (data,) = list(dataset)
+    assert np.isfinite(data.forces).all()
+    # no geometry twice
+    assert len(np.unique(data.positions.reshape(len(data), -1), axis=0)) == len(data)
