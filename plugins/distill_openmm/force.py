@@ -2,11 +2,15 @@
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from distill.errors import DistillError
 from distill.student import Student, load_student
@@ -23,6 +27,8 @@ def create_force(
     periodic: bool | None = None,
     dtype: str = "float32",
     skin: float = 1.0,
+    kind: str = "torch",
+    device: str = "cpu",
 ) -> Any:
     """The student as an ``openmmtorch.TorchForce``, to be added to a System.
 
@@ -34,11 +40,21 @@ def create_force(
     that of OpenMM's positions.
     skin: Å beyond the cutoff that the neighbour list holds; it is built anew when an atom has
     moved half of it.
+    kind: "torch" gives a TorchForce, which computes where its Context does; "python" an
+    ``openmm.PythonForce``, some 16 us a step slower, which computes on ``device``. A TorchForce
+    cannot be copied (``copy.deepcopy`` of its System, ``CustomCVForce``) nor read from XML: the
+    reader in openmmtorch 1.10 does not fit OpenMM 8.6.1, and the process dies. A PythonForce can;
+    OpenMM's XML holds it as a pickle.
+
+    A small molecule is fastest with one thread (``torch.set_num_threads(1)``), and when torch uses
+    several on a busy machine, they wait for each other by spinning, on time that OpenMM's threads
+    need: set OMP_WAIT_POLICY=PASSIVE in the environment.
 
     The energy includes the isolated atoms' energies. Raises DistillError for an element that the
     student does not know, for indices that are not there or twice, and without openmmtorch.
     """
-    openmmtorch = import_openmmtorch()
+    if kind not in ("torch", "python"):
+        raise DistillError(f"kind is '{kind}'; use 'torch' or 'python'.")
     if dtype not in PRECISIONS:
         raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
     if not skin > 0:
@@ -48,12 +64,15 @@ def create_force(
     chosen = None if atoms is None else [int(i) for i in atoms]
     numbers = atomic_numbers(topology, chosen)
     own.check_elements(numbers)
-
-    module = OpenMMStudent(own, numbers, chosen, float(skin))
-    force = openmmtorch.TorchForce(torch.jit.script(module.eval()))
-    force.setOutputsForces(True)
     if periodic is None:
         periodic = topology.getPeriodicBoxVectors() is not None
+
+    if kind == "torch":
+        force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin)).eval())
+    else:
+        # OpenMM hands over the positions of the chosen atoms only
+        module = OpenMMStudent(own, numbers, None, float(skin)).eval()
+        force = python_force(module.to(device), chosen, bool(periodic))
     force.setUsesPeriodicBoundaryConditions(bool(periodic))
     return force
 
@@ -84,8 +103,8 @@ def atomic_numbers(topology: Any, atoms: list[int] | None) -> list[int]:
     return numbers
 
 
-def import_openmmtorch() -> Any:
-    """The module openmmtorch, which brings TorchForce."""
+def torch_force(module: OpenMMStudent) -> Any:
+    """The scripted module as a TorchForce; DistillError without openmmtorch."""
     # it imports OpenMM by its old name, and OpenMM says so on the root logger
     quiet = logging.getLogger()
     quiet.addFilter(_not_deprecated_name)
@@ -98,7 +117,34 @@ def import_openmmtorch() -> Any:
         ) from error
     finally:
         quiet.removeFilter(_not_deprecated_name)
-    return openmmtorch
+    with warnings.catch_warnings():
+        # TorchForce takes TorchScript and nothing else
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        force = openmmtorch.TorchForce(torch.jit.script(module))
+    force.setOutputsForces(True)
+    return force
+
+
+def python_force(module: OpenMMStudent, atoms: list[int] | None, periodic: bool) -> Any:
+    """The module as a PythonForce on the given atoms (None: all)."""
+    import openmm
+
+    force = openmm.PythonForce(partial(compute, module, periodic))
+    if atoms is not None:
+        force.setParticles(atoms)
+    return force
+
+
+def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, NDArray[np.float64]]:
+    """What a PythonForce calls: energy in kJ/mol and forces (N, 3) in kJ/mol/nm of a State."""
+    device = module.numbers.device
+    # bare values are in nm: a unit conversion would cost more than all the rest
+    positions = torch.from_numpy(state.getPositions(asNumpy=True)._value).to(device)
+    box = None
+    if periodic:
+        box = torch.from_numpy(state.getPeriodicBoxVectors(asNumpy=True)._value).to(device)
+    energy, forces = module(positions, box)
+    return energy.item(), forces.cpu().numpy()
 
 
 def _not_deprecated_name(record: logging.LogRecord) -> bool:

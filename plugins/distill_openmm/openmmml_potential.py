@@ -36,10 +36,12 @@ class DistillPotentialImplFactory(MLPotentialImplFactory):
 
 
 class DistillPotentialImpl(MLPotentialImpl):
-    """Adds the TorchForce of :func:`distill_openmm.create_force`.
+    """Adds the force of :func:`distill_openmm.create_force`.
 
-    ``createSystem`` and ``createMixedSystem`` take precision="single" (default) or "double", and
-    skin in Å. The energy includes the isolated atoms' energies.
+    It is a PythonForce, as OpenMM-ML's own potentials are: interpolation copies it, and users copy
+    and save Systems. ``createSystem`` and ``createMixedSystem`` take precision="single" (default)
+    or "double", device (default: CUDA where there is one), and skin in Å. The energy includes the
+    isolated atoms' energies.
     """
 
     def __init__(self, student: str | Path):
@@ -74,6 +76,8 @@ class DistillPotentialImpl(MLPotentialImpl):
             periodic=periodic or system.usesPeriodicBoundaryConditions(),
             dtype=PRECISIONS[precision],
             skin=skin,
+            kind="python",
+            device=str(self._getTorchDevice(args)),
         )
         force.setForceGroup(forceGroup)
         system.addForce(force)
