@@ -44,8 +44,9 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(STAMP) ## runs benchmarks/*.py, one after the other
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(STAMP) ## speed of MD, training and labelling on this machine
+	mkdir -p build
+	$(BIN)/python benchmarks/speed.py -o build/speed.json
 
 .PHONY: students
 students: $(STAMP) ## makes the shipped students again, from nothing (hours; a stopped run goes on)
