@@ -60,6 +60,8 @@ def card_table(found: dict[str, Any], title: str) -> Table:
             table.add_row(section.replace("_", " "), escape(text(value)))
             continue
         for key, item in value.items():
+            if item in (None, "", "{}"):
+                continue
             name = LABELS.get(key, key.replace("_", " "))
             table.add_row(f"{section.replace('_', ' ')}: {name}", escape(text(item)))
     if not found.get("held_out"):
@@ -76,4 +78,4 @@ def text(value: Any) -> str:
         return ", ".join(text(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {text(item)}" for key, item in value.items())
-    return "unknown" if value is None else str(value)
+    return str(value)

@@ -80,6 +80,7 @@ def train(
                 *callbacks,
             ],  # fmt: skip
             reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,  # the module shares the batches out itself
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
