@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-PAIRS_AT_ONCE = 1 << 18
-"""Distances held in memory at a time while the list is built: some 20 MB, however many atoms."""
+PAIRS_AT_ONCE = 1 << 15
+"""Distances worked on at a time while the list is built: they stay in the processor's cache."""
 
 
 class SkinNeighbours(nn.Module):
@@ -68,29 +68,31 @@ class SkinNeighbours(nn.Module):
             to_fractional = torch.linalg.inv(box)
             images = image_shifts(to_fractional, reach)
 
-        pairs: list[Tensor] = []
-        shifts: list[Tensor] = []
+        # an atom and its own images, then every pair of two atoms once
+        own = images[1:] @ box if box is not None else images[1:]
+        own = own[(own * own).sum(1) < reach * reach]
+        atoms = torch.arange(n, device=positions.device)
+        pairs = [atoms.repeat_interleave(own.shape[0]).expand(2, -1)]
+        shifts = [own.repeat(n, 1)]
         rows = max(1, self.pairs_at_once // max(1, n))
         for start in range(0, n, rows):
-            vectors = positions.unsqueeze(0) - positions[start : start + rows].unsqueeze(1)
+            later = positions[start:]
+            vectors = later.unsqueeze(0) - later[:rows].unsqueeze(1)
             nearest = torch.zeros_like(vectors)
             if box is not None:
                 nearest = -torch.round(vectors @ to_fractional)
                 vectors = vectors + nearest @ box
             for k in range(images.shape[0]):
-                if box is None:
-                    image = vectors
-                else:
+                image = vectors
+                if box is not None and k > 0:
                     image = vectors + images[k] @ box
-                close = (image * image).sum(-1) < reach * reach
-                if k == 0:  # an atom is no neighbour of itself, though its images are
-                    close.diagonal(start).fill_(False)
+                close = ((image * image).sum(-1) < reach * reach).triu(1)
                 found = close.nonzero().t()
-                pairs.append(torch.stack([found[0] + start, found[1]]))
                 shift = nearest[found[0], found[1]]
                 if box is not None:
                     shift = (shift + images[k]) @ box
-                shifts.append(shift)
+                pairs += [found + start, found.flip(0) + start]
+                shifts += [shift, -shift]
         self.pairs = torch.cat(pairs, 1)
         self.shifts = torch.cat(shifts)
         self.built_positions = positions.clone()
