@@ -149,7 +149,7 @@ def training() -> list[dict[str, Any]]:
         compiled, backend = make_step(student, Loss(), "auto", padded)
         seconds = time.perf_counter() - started
         for name, step in ((backend, compiled), ("eager", EagerStep(student, Loss()))):
-            ms, least, most = median_ms(lambda s=step: s(parameters, padded), 10)
+            ms, least, most = median_ms(lambda s=step, p=parameters, b=padded: s(p, b), 10)
             rows.append(
                 {
                     "size": size, "step": name, "molecules": len(batch), "mean_atoms": atoms,
