@@ -35,7 +35,7 @@ from distill.student.student import Student
 from distill.teacher.base import TeacherSpec
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.grow import Grow, Growing
-from distill.train.train import fit_reference, train
+from distill.train.train import fit_reference, seconds_trained, train
 
 # shares of the budget at which each part ends
 TRAIN_END, CHECK_END, MD_END = 0.78, 0.88, 0.97
@@ -181,11 +181,12 @@ def explore_and_train(
             time.sleep(0.5)
         if not same_teacher:
             fit_reference(student, [*data.train, *data.valid])
-        resume = (work / "train" / "last.ckpt").is_file()
-        minutes = (TRAIN_END * clock.budget - clock.spent()) / 60.0
-        say(f"Training for {max(minutes, 0):.1f} min while the student explores.")
+        checkpoint = work / "train" / "last.ckpt"
+        resume = checkpoint.is_file()
+        minutes = max((TRAIN_END * clock.budget - clock.spent()) / 60.0, 0.02)
+        say(f"Training for {minutes:.1f} min while the student explores.")
         config = TrainConfig(
-            minutes=max(minutes, 0.02) + folder.state.get("trained", 0.0),
+            minutes=minutes + (seconds_trained(checkpoint) / 60.0 if resume else 0.0),
             seed=settings.seed,
             learning_rate=LEARNING_RATES[settings.size],
             steps_per_epoch=100,

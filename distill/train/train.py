@@ -137,6 +137,12 @@ def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
     return int(state["distill"]["steps_done"])
 
 
+def seconds_trained(checkpoint: Path) -> float:
+    """What of its time budget the run of a checkpoint had spent."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return float(state["distill"]["seconds_done"])
+
+
 def count_parameters(student: Student) -> int:
     """Trainable parameters."""
     return int(np.sum([p.numel() for p in student.painn.parameters()]))
