@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -141,8 +140,3 @@ def seconds_trained(checkpoint: Path) -> float:
     """What of its time budget the run of a checkpoint had spent."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return float(state["distill"]["seconds_done"])
-
-
-def count_parameters(student: Student) -> int:
-    """Trainable parameters."""
-    return int(np.sum([p.numel() for p in student.painn.parameters()]))
