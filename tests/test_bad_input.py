@@ -213,7 +213,8 @@ CASES: dict[str, Case] = {
         (*RUN, "--teacher-option", "accuracy"), smiles("C"), None, "write key=value"),
     "teacher option not a number": (
         (*RUN, "--teacher-option", "accuracy=high"), smiles("C"), None, "must be a number"),
-    "weights for xtb": ((*RUN[:1], "C", *RUN[2:], "--weights", "{source}"), student_file, None, "has no weights"),
+    "weights for xtb": (
+        (*RUN[:1], "C", *RUN[2:], "--weights", "{source}"), student_file, None, "has no weights"),
     "wrong size": ((*RUN, "--size", "huge"), smiles("C"), None, "Unknown size 'huge'"),
     "zero budget": ((*RUN, "--budget", "0"), smiles("C"), None, "must be positive"),
     "budget not a number": ((*RUN, "--budget", "nan"), smiles("C"), None, "must be positive"),
