@@ -102,12 +102,11 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
         )
     student = load_student(out / "student.safetensors")
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    # still one thread: where another process wants a core, two are thirty times slower than one
     if not (out / "report.json").is_file():
         held_out_check(settings, molecule, student, folder, clock, say, workers)
     report = json.loads((out / "report.json").read_text())
 
-    torch.set_num_threads(1)
     start = first_geometries(molecule, 1, settings.seed)[0]
     left = max(0.02 * clock.budget, MD_END * clock.budget - clock.spent())
     say(f"MD at {settings.temperature:g} K in OpenMM for {left:.0f} s.")
