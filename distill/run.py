@@ -245,7 +245,11 @@ def held_out_check(
         workers=workers,
         progress=False,
     )
-    evaluate(student, folder.path / "test.h5", folder.path, name=molecule.name, progress=False)
+    # a stop while it was being written may have left half a report
+    evaluate(
+        student, folder.path / "test.h5", folder.path,
+        name=molecule.name, overwrite=True, progress=False,
+    )  # fmt: skip
 
 
 def save_frames(path: Path, frames: list[Any]) -> None:
@@ -277,6 +281,7 @@ def merge(explorers: list[Explorer], path: Path) -> TeacherRecord:
     opened = [Dataset.open(e.dataset) for e in explorers if e.dataset.is_file()]
     try:
         record = opened[0].teacher
+        path.unlink(missing_ok=True)  # of a run stopped right here: write() would add to it
         write(path, record, (molecule for dataset in opened for molecule in dataset))
     finally:
         for dataset in opened:
