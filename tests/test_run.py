@@ -18,7 +18,13 @@ from typer.testing import CliRunner
 from distill import load_student
 from distill.cli import app
 from distill.data.dataset import Dataset
+from distill.data.explore import Explorer
+from distill.data.label import label
+from distill.data.molecules import from_smiles
+from distill.data.sampling import Sampling
 from distill.evaluate.frames import read_frames
+from distill.run import merge
+from distill.teacher.base import TeacherSpec
 
 PROGRAM = Path(sys.executable).parent / "distill"
 FILES = {
@@ -156,6 +162,30 @@ def test_other_settings_are_refused(killed_and_done: tuple[Path, set[bytes]]) ->
     out, _ = killed_and_done
     result = CliRunner().invoke(app, command(out, budget="5")[1:])
     assert result.exit_code == 2 and "minutes is 0.3 there" in result.stderr
+
+
+def test_a_teacher_that_fails_on_everything(tmp_path: Path) -> None:
+    words = command(tmp_path / "out")
+    words[2] = "CCl"  # an element that EMT does not know
+    result = subprocess.run(
+        [*words, "--teacher", "ase:ase.calculators.emt:EMT"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "Not one of" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_gathering_labels_twice_doubles_none(tmp_path: Path) -> None:
+    molecule = from_smiles("CO")
+    explorers = []
+    for k in range(2):
+        path = tmp_path / f"labels-{k}.h5"
+        label([(molecule, Sampling(frames=3, steps_between=5, seed=k))], TeacherSpec(), path,
+              workers=0, progress=False)  # fmt: skip
+        explorers.append(Explorer(molecule, TeacherSpec(), tmp_path / "none", path, seed=k))
+    for _ in range(2):  # a run killed after the first time comes here again
+        merge(explorers, tmp_path / "dataset.h5")
+        assert len(unique_positions(tmp_path / "dataset.h5")) == 6
 
 
 def test_ctrl_c_then_on(tmp_path: Path) -> None:

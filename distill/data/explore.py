@@ -5,6 +5,7 @@ runs MD with it at several temperatures, labels frames on the way, and goes on f
 """
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,17 +57,18 @@ class Explorer:
                     workers=0,
                     progress=False,
                 )
-            except DistillError:
-                if not self.labelled():  # nothing has ever worked: the teacher is no good here
-                    raise
+            except DistillError as error:
+                if not self.labelled(failed=False):  # nothing has ever worked: give up
+                    print(error, file=sys.stderr, flush=True)
+                    sys.exit(2)
                 time.sleep(1.0)
 
-    def labelled(self) -> int:
-        """Geometries in the dataset so far."""
+    def labelled(self, failed: bool = True) -> int:
+        """Geometries in the dataset so far, with or without those that the teacher failed on."""
         if not self.dataset.is_file():
             return 0
         with Dataset.open(self.dataset) as dataset:
-            return sum(len(m) + len(m.failed_reason) for m in dataset)
+            return sum(len(m) + failed * len(m.failed_reason) for m in dataset)
 
     def walk(
         self, rng: np.random.Generator, replicas: Sequence[NDArray[np.float64]]
