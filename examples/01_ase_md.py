@@ -13,7 +13,7 @@ import torch
 from ase import Atoms, units
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import LBFGS
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -40,8 +40,8 @@ atoms.calc = StudentCalculator(args.student)
 LBFGS(atoms, logfile=None).run(fmax=0.05, steps=200)
 print(f"{atoms.get_chemical_formula()}: {atoms.get_potential_energy():.3f} eV at the minimum")
 
-MaxwellBoltzmannDistribution(atoms, temperature_K=300)
-dynamics = Langevin(atoms, 1.0 * units.fs, temperature_K=300, friction=0.01 / units.fs)
+thermalize_momenta(atoms, temperature_K=300)
+dynamics = Langevin(atoms, 1.0 * units.fs, temperature_K=300, friction=0.01 / units.fs, fixcm=False)
 interval = max(1, args.steps // 50)
 trajectory = Trajectory(args.out / "trajectory.traj", "w", atoms)
 dynamics.attach(trajectory.write, interval=interval)

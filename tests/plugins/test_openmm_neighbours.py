@@ -18,7 +18,10 @@ BOXES = {
 
 
 def as_set(edge_index, edge_shift):
-    rows = np.concatenate([np.asarray(edge_index).T, np.round(edge_shift, 5)], axis=1) + 0.0
+    rows = (
+        np.concatenate([np.asarray(edge_index).T, np.round(np.asarray(edge_shift), 5)], axis=1)
+        + 0.0
+    )
     found = {tuple(row) for row in rows}
     assert len(found) == len(rows), "an edge is listed twice"
     return found

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from ase import Atoms, units
+from ase import Atoms
 from openmm import app, unit
 from openmmml import MLPotential
 
+import distill
 from distill import DistillError
 from distill_ase import StudentCalculator
 
 DIPEPTIDE = Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"
-EV = units.kJ / units.mol
+SHIPPED = sorted((Path(distill.__file__).parent / "pretrained").glob("*.safetensors"))
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ class Solvated:
             nonbondedMethod=self.method,
             nonbondedCutoff=0.99 * unit.nanometer,  # all pairs of the dipeptide
             # OpenMM-ML computes these pairs without the cutoff, when it interpolates
-            ewaldErrorTolerance=1e-7,
+            ewaldErrorTolerance=1e-5,
             constraints=constraints,
             rigidWater=constraints is not None,
         )
@@ -107,6 +108,20 @@ def test_a_whole_system(potential, tiny_file, frame, request, engines):
     double = potential.createSystem(engines.topology(atoms), precision="double")
     answer = engines.evaluate(engines.context(copy.deepcopy(double)), atoms.positions)
     engines.assert_agree(answer, engines.reference(tiny_file, atoms), tight=True)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_students_by_name(file, engines):
+    pdb = app.PDBFile(str(DIPEPTIDE))
+    numbers = [atom.element.atomic_number for atom in pdb.topology.atoms()]
+    atoms = Atoms(numbers, np.array(pdb.positions._value) * 10)
+    expected = engines.reference(file, atoms)
+    atoms.calc = StudentCalculator(file.stem)
+    engines.assert_agree((atoms.get_potential_energy(), atoms.get_forces()), expected)
+    system = MLPotential(f"distill-{file.stem}").createSystem(pdb.topology)
+    for platform in ("Reference", "CPU"):
+        answer = engines.evaluate(engines.context(system, platform), atoms.positions)
+        engines.assert_agree(answer, expected)
 
 
 @pytest.mark.parametrize("periodic", [False, True])
