@@ -38,7 +38,7 @@ from distill.train.grow import Grow, Growing
 from distill.train.train import fit_reference, seconds_trained, train
 
 # shares of the budget at which each part ends
-TRAIN_END, CHECK_END, MD_END = 0.78, 0.88, 0.97
+TRAIN_END, MD_END = 0.78, 0.97
 ENOUGH_TO_START = 40
 CHECK_TEMPERATURES = (300.0, 500.0)
 
@@ -229,7 +229,7 @@ def held_out_check(
         temperatures = [CHECK_TEMPERATURES[k % 2] for k in range(replicas)]
         taken = student_md(
             student, molecule.numbers, starts, temperatures,
-            frames=8, steps_between=50, equilibration=200, seed=settings.seed + 7919,
+            frames=6, steps_between=40, equilibration=100, seed=settings.seed + 7919,
         )  # fmt: skip
         frames = [frame for replica in taken for frame in replica]
         if not frames:

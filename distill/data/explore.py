@@ -38,8 +38,8 @@ class Explorer:
     student: Path
     dataset: Path
     seed: int
-    steps_between: int = 25
-    frames: int = 4
+    steps_between: int = 10
+    frames: int = 6
 
     def run(self, stop: Event | None = None) -> None:
         """Explores until told to stop; labels go to ``dataset``, batch by batch."""
