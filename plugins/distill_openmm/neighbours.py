@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from distill.student.edges import edges_within
+
 PAIRS_AT_ONCE = 1 << 15
 """Distances worked on at a time while the list is built: they stay in the processor's cache."""
 
@@ -38,11 +40,7 @@ class SkinNeighbours(nn.Module):
         """
         if not self.still_good(positions, box):
             self.build(positions, box)
-        # the network costs far more per edge than this: it gets no edge from the skin
-        vectors = positions.index_select(0, self.pairs[1]) + self.shifts
-        vectors = vectors - positions.index_select(0, self.pairs[0])
-        near = ((vectors * vectors).sum(1) < self.cutoff**2).nonzero().squeeze(1)
-        return self.pairs.index_select(1, near), self.shifts.index_select(0, near)
+        return edges_within(positions, self.pairs, self.shifts, self.cutoff)
 
     def still_good(self, positions: Tensor, box: Tensor | None) -> bool:
         """Whether the list holds every pair within the cutoff."""
