@@ -25,7 +25,7 @@ from distill.errors import DistillError
 from distill.student.file import load_student
 from distill.teacher.base import TeacherSpec
 
-TEMPERATURES = (300.0, 300.0, 500.0, 500.0, 500.0, 700.0)
+TEMPERATURES = (300.0, 400.0, 500.0, 500.0, 600.0, 700.0)
 FIRST_FRAMES = 48
 
 
