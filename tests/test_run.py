@@ -195,7 +195,7 @@ def test_ctrl_c_then_on(tmp_path: Path) -> None:
     family = children(process.pid)
     os.kill(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=200)
-    assert process.returncode == 130
+    assert process.returncode == 130, (stdout + stderr).decode()
     assert b"the same command goes on from here" in stderr
     assert b"Traceback" not in stdout + stderr
     wait_for(lambda: not any(running(pid) for pid in family), None)
