@@ -189,8 +189,8 @@ def test_gathering_labels_twice_doubles_none(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_then_on(tmp_path: Path) -> None:
-    out = tmp_path / "methanol"
-    process = subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, budget = tmp_path / "methanol", "0.8"  # long enough to be stopped in mid-training
+    process = subprocess.Popen(command(out, budget), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for((out / "work" / "train" / "metrics.csv").is_file, process)
     family = children(process.pid)
     os.kill(process.pid, signal.SIGINT)
@@ -200,7 +200,7 @@ def test_ctrl_c_then_on(tmp_path: Path) -> None:
     assert b"Traceback" not in stdout + stderr
     wait_for(lambda: not any(running(pid) for pid in family), None)
     labelled = labels_so_far(out)
-    result = subprocess.run(command(out), capture_output=True, text=True, timeout=600, check=True)
+    result = subprocess.run(command(out, budget), capture_output=True, text=True, timeout=600, check=True)
     for chatter in ("litlogger", "GPU available", "CUDA runtime", "Warning"):
         assert chatter not in result.stdout + result.stderr
     check_complete(out)
