@@ -200,7 +200,9 @@ def test_ctrl_c_then_on(tmp_path: Path) -> None:
     assert b"Traceback" not in stdout + stderr
     wait_for(lambda: not any(running(pid) for pid in family), None)
     labelled = labels_so_far(out)
-    result = subprocess.run(command(out, budget), capture_output=True, text=True, timeout=600, check=True)
+    result = subprocess.run(
+        command(out, budget), capture_output=True, text=True, timeout=600, check=True
+    )
     for chatter in ("litlogger", "GPU available", "CUDA runtime", "Warning"):
         assert chatter not in result.stdout + result.stderr
     check_complete(out)
