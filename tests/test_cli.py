@@ -185,7 +185,7 @@ def test_our_own_mistakes_show_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_
         (OSError(28, "No space left on device", "/data/x"), "full (/data/x)"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "full"),
         (OSError(122, "Disk quota exceeded"), "full"),
-        (PermissionError(13, "Permission denied", "/root/x"), "not allowed (/root/x)"),
+        (PermissionError(13, "Permission denied", "/mnt/x"), "not allowed (/mnt/x)"),
         (FileNotFoundError(2, "No such file", "x"), None),
         (ValueError("no"), None),
     ],

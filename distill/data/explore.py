@@ -96,8 +96,12 @@ class Explorer:
         # a replica that came apart starts again elsewhere
         bonds = bonded_pairs(self.molecule.numbers, starts[0])
         ends = [t[-1].positions if t else s for t, s in zip(taken, starts)]
-        fresh = first_geometries(self.molecule, 1, seed)[0]
-        ends = [e if intact(self.molecule.numbers, e, bonds) else fresh for e in ends]
+        ends = [
+            e
+            if intact(self.molecule.numbers, e, bonds)
+            else first_geometries(self.molecule, 1, seed)[0]
+            for e in ends
+        ]
         return [frame for replica in taken for frame in replica], ends
 
 

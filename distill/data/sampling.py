@@ -144,7 +144,7 @@ def langevin(
     velocities: np.ndarray,
     numbers: np.ndarray,
     forces: Forces,
-    temperature: float,
+    temperature: float | np.ndarray,
     rng: np.random.Generator,
     step: float = 1.0,
     friction: float = 0.02,
@@ -152,7 +152,9 @@ def langevin(
     """Langevin MD, BAOAB (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013)).
 
     Positions (N, 3) in Å, velocities in Å per ASE unit of time, ``forces`` gives eV/Å,
-    ``step`` in fs, ``friction`` in 1/fs. Yields positions and velocities after every step.
+    ``temperature`` in K, ``step`` in fs, ``friction`` in 1/fs. R replicas move at once when the
+    arrays are (R, N, 3), each at a temperature of its own when that is (R, 1, 1). Yields positions
+    and velocities after every step; the caller may change them in place.
     """
     masses = atomic_masses[numbers][:, None]
     dt = step * fs

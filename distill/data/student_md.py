@@ -8,17 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from ase.data import atomic_masses, covalent_radii
-from ase.units import fs, kB
+from ase.units import kB
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
-from distill.data.sampling import Frame
+from distill.data.sampling import Frame, langevin
 from distill.student.edges import edges_within
 from distill.student.neighbours import SkinList
 from distill.student.student import Student
 
 SOURCE = "student-md"
-FRICTION = 0.02  # 1/fs
 SKIN = 1.0  # Å
 
 
@@ -43,24 +42,16 @@ def student_md(
     rng = np.random.default_rng(seed)
     replicas, n = len(starts), len(numbers)
     forces = _BatchedForces(student, numbers, replicas)
-    masses = atomic_masses[numbers][None, :, None]
-    keep = np.exp(-FRICTION)
-    kick = np.sqrt((1.0 - keep**2) * kB * np.asarray(temperatures)[:, None, None] / masses)
-
+    bath = np.asarray(temperatures, dtype=float)[:, None, None]
     x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
     bonds = [bonded_pairs(numbers, start) for start in x]
     last_good = x.copy()
-    v = kick / np.sqrt(1.0 - keep**2) * rng.standard_normal(x.shape)
-    f = forces(x)
+    v = np.sqrt(kB * bath / atomic_masses[numbers][:, None]) * rng.standard_normal(x.shape)
+    steps = langevin(x, v, numbers, forces, bath, rng)
     taken: list[list[Frame]] = [[] for _ in range(replicas)]
     alive = np.ones(replicas, dtype=bool)
     for step in range(1, equilibration + frames * steps_between + 1):
-        v += 0.5 * fs * f / masses
-        x += 0.5 * fs * v
-        v = keep * v + kick * rng.standard_normal(x.shape)
-        x += 0.5 * fs * v
-        f = forces(x)
-        v += 0.5 * fs * f / masses
+        x, v = next(steps)
         for r in np.flatnonzero(alive).tolist():
             if step % 10 == 0 and not intact(numbers, x[r], bonds[r]):
                 alive[r] = False
