@@ -24,12 +24,11 @@ from distill import load_student
 from distill.data.molecules import read_molecules
 from distill.evaluate.report import provenance
 from distill_ase import StudentCalculator
-from distill_openmm import create_force
-from distill_openmm.md import topology_of
+from distill_openmm.md import system_of, topology_of
+from distill_openmm.module import KJ_PER_MOL_PER_EV
 
 HERE = Path(__file__).parent
 DISTILL = str(Path(sys.executable).with_name("distill"))
-EV = 96.48533212331002  # kJ/mol
 
 DRUGS = {
     "paracetamol": ("CC(=O)Nc1ccc(O)cc1", 0.02, 0.9995),
@@ -56,11 +55,8 @@ def parity(student_file: Path, smiles: str, frames: Path) -> dict[str, float]:
     routes = {"ASE": StudentCalculator(student_file)}
     contexts = {}
     for name in ("Reference", "CPU"):
-        system = openmm.System()
         topology = topology_of(molecule)
-        for atom in topology.atoms():
-            system.addParticle(atom.element.mass)
-        system.addForce(create_force(student, topology))
+        system = system_of(student, topology)
         platform = openmm.Platform.getPlatform(name)
         contexts[f"OpenMM {name}"] = openmm.Context(
             system, openmm.VerletIntegrator(0.001), platform
@@ -82,10 +78,10 @@ def parity(student_file: Path, smiles: str, frames: Path) -> dict[str, float]:
         for route, context in contexts.items():
             context.setPositions(atoms.positions * 0.1)
             state = context.getState(energy=True, forces=True)
-            energy = state.getPotentialEnergy()._value / EV
+            energy = state.getPotentialEnergy()._value / KJ_PER_MOL_PER_EV
             forces = state.getForces(asNumpy=True)
             unit_ = unit.kilojoule_per_mole / unit.nanometer
-            note(route, energy, forces.value_in_unit(unit_) / EV / 10)
+            note(route, energy, forces.value_in_unit(unit_) / KJ_PER_MOL_PER_EV / 10)
     return worst
 
 

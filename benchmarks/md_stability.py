@@ -21,10 +21,8 @@ from distill import load_student
 from distill.data.explore import first_geometries
 from distill.data.molecules import Molecule, read_molecules
 from distill.student import Student
-from distill_openmm import create_force
-from distill_openmm.md import topology_of
-
-EV = 96.48533212331002  # kJ/mol
+from distill_openmm.md import system_of, topology_of
+from distill_openmm.module import KJ_PER_MOL_PER_EV
 
 
 def simulation(
@@ -32,10 +30,7 @@ def simulation(
 ) -> app.Simulation:
     """At a relaxed geometry, with velocities of 300 K."""
     topology = topology_of(molecule)
-    system = openmm.System()
-    for atom in topology.atoms():
-        system.addParticle(atom.element.mass)
-    system.addForce(create_force(student, topology))
+    system = system_of(student, topology)
     made = app.Simulation(topology, system, integrator, openmm.Platform.getPlatform("Reference"))
     made.context.setPositions(first_geometries(molecule, 1, seed)[0] * 0.1)
     made.minimizeEnergy(maxIterations=500)
@@ -92,7 +87,9 @@ def nve(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> 
         made.step(20)
         state = made.context.getState(energy=True)
         times.append((block + 1) * 0.01)
-        energies.append((state.getKineticEnergy() + state.getPotentialEnergy())._value / EV / n)
+        energies.append(
+            (state.getKineticEnergy() + state.getPotentialEnergy())._value / KJ_PER_MOL_PER_EV / n
+        )
     slope, _ = np.polyfit(times, energies, 1)
     return {
         "picoseconds": picoseconds,

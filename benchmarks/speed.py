@@ -40,8 +40,7 @@ from distill.teacher import TeacherSpec
 from distill.train.graphs import Capacity, Graph, collate
 from distill.train.step import EagerStep, Loss, make_step, parameters_of
 from distill_ase import StudentCalculator
-from distill_openmm import create_force
-from distill_openmm.md import topology_of
+from distill_openmm.md import system_of, topology_of
 
 LORATADINE = "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1"
 REPEATS = 5
@@ -90,11 +89,8 @@ def md() -> list[dict[str, Any]]:
         rows.append(row("ASE", size, median_ms(lambda d=dynamics: d.run(20), 10), molecule, 20))
 
         for name in ("Reference", "CPU"):
-            system = openmm.System()
             topology = topology_of(molecule)
-            for atom in topology.atoms():
-                system.addParticle(atom.element.mass)
-            system.addForce(create_force(student, topology))
+            system = system_of(student, topology)
             integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.001)
             simulation = app.Simulation(
                 topology, system, integrator, openmm.Platform.getPlatform(name)

@@ -28,7 +28,7 @@ from distill.data.label import label
 from distill.data.molecules import Molecule, read_molecules
 from distill.data.student_md import student_md
 from distill.errors import DistillError
-from distill.evaluate import evaluate
+from distill.evaluate import HEADLINE, evaluate
 from distill.student.config import size_config
 from distill.student.file import load_student, save_student, student_path
 from distill.student.student import Student
@@ -124,11 +124,6 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     say(f"Force RMSE {report['force_rmse']:.4f} eV/Å, R2 {report['force_r2']:.5f} on frames not "
         f"trained on; {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day. "
         f"All in {out}, after {clock.spent() / 60:.1f} min.")  # fmt: skip
-
-
-HEADLINE = (
-    "force_rmse", "force_mae", "force_r2", "angular_error_deg", "energy_mae_per_atom"
-)  # fmt: skip
 
 
 def starting_student(settings: RunSettings) -> tuple[Student, str]:

@@ -2,11 +2,12 @@
 
 from distill.evaluate.figure import force_analysis
 from distill.evaluate.frames import LabelledFrame, read_frames
-from distill.evaluate.metrics import compute_metrics
+from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import Predictions, predict
 from distill.evaluate.report import check_out_dir, evaluate, format_log, write_report
 
 __all__ = [
+    "HEADLINE",
     "LabelledFrame",
     "Predictions",
     "check_out_dir",

@@ -18,6 +18,10 @@ DIRECTION_THRESHOLD = 0.05
 """eV/Å. The direction of a smaller reference force is noise: angles leave it out."""
 
 
+HEADLINE = ("force_rmse", "force_mae", "force_r2", "angular_error_deg", "energy_mae_per_atom")
+"""The keys of a report that a student's card holds."""
+
+
 def r2(reference: np.ndarray, predicted: np.ndarray) -> float:
     """1 - sum (p - r)^2 / sum (r - mean r)^2 over all entries; NaN when r is constant."""
     total = float(((reference - reference.mean()) ** 2).sum())

@@ -18,7 +18,7 @@ from distill.data.dataset import Dataset
 from distill.data.label import label
 from distill.data.molecules import read_molecules
 from distill.data.sampling import Sampling
-from distill.evaluate import evaluate
+from distill.evaluate import HEADLINE, evaluate
 from distill.student import Student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
@@ -32,7 +32,6 @@ SETS = {"train": ("drugs:train:700", 10), "validation": ("drugs:validation:60", 
 MINUTES = {"original": 44.0, "tiny": 33.0, "ultra-tiny": 20.0}
 WILDEST_FORCE = 25.0
 """eV/Å: displaced geometries with larger forces than this are not trained on (0.2% of them)."""
-HEADLINE = ("force_rmse", "force_mae", "force_r2", "angular_error_deg", "energy_mae_per_atom")
 
 
 def make_data(folder: Path, workers: int | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from distill.data.dataset import Dataset, TeacherRecord
 from distill.errors import DistillError
 from distill.evaluate.frames import LabelledFrame, read_frames
-from distill.evaluate.metrics import compute_metrics
+from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
@@ -21,7 +21,6 @@ from distill.train.graphs import Graph
 from distill.train.train import fit_reference, train
 
 HELD_OUT = 0.1
-HEADLINE = ("force_rmse", "force_mae", "force_r2", "angular_error_deg", "energy_mae_per_atom")
 
 
 @dataclass(frozen=True)

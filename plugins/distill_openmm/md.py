@@ -36,6 +36,15 @@ def topology_of(molecule: Molecule) -> app.Topology:
     return topology
 
 
+def system_of(student: str | Path | Student, topology: app.Topology) -> openmm.System:
+    """A System of the topology's atoms with the student as its only force."""
+    system = openmm.System()
+    for atom in topology.atoms():
+        system.addParticle(atom.element.mass)
+    system.addForce(create_force(student, topology))
+    return system
+
+
 def run_md(
     student: Student,
     molecule: Molecule,
@@ -56,10 +65,7 @@ def run_md(
     A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day.
     """
     topology = topology_of(molecule)
-    system = openmm.System()
-    for atom in topology.atoms():
-        system.addParticle(atom.element.mass)
-    system.addForce(create_force(student, topology))
+    system = system_of(student, topology)
     integrator = openmm.LangevinMiddleIntegrator(
         temperature * unit.kelvin, 1.0 / unit.picosecond, timestep * unit.femtoseconds
     )
