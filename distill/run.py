@@ -38,7 +38,7 @@ from distill.train.grow import Grow, Growing
 from distill.train.train import fit_reference, seconds_trained, train
 
 # shares of the budget at which each part ends
-TRAIN_END, MD_END = 0.78, 0.97
+TRAIN_END, MD_END = 0.85, 0.97
 ENOUGH_TO_START = 40
 CHECK_TEMPERATURES = (300.0, 500.0)
 

@@ -81,7 +81,7 @@ class Explorer:
             )
             return sample(self.molecule, plan), []
         starts = list(replicas)
-        if not starts or rng.random() < 0.1:  # now and then afresh, so that no basin is forgotten
+        if not starts or rng.random() < 0.3:  # often afresh, so that no basin is forgotten
             starts = first_geometries(self.molecule, len(TEMPERATURES), seed)
         taken = student_md(
             load_student(self.student),
