@@ -1,0 +1,456 @@
+#include "api.h"
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "evaluate.h"
+
+namespace distill {
+
+#define DISTILL_DECLARE(name)            \
+  namespace name {                       \
+  Engine<float> engine_float(int hidden); \
+  Engine<double> engine_double(int hidden); \
+  }
+DISTILL_DECLARE(baseline)
+#if defined(__x86_64__)
+DISTILL_DECLARE(avx2)
+DISTILL_DECLARE(avx512)
+#endif
+
+namespace {
+
+thread_local std::string last_error;
+
+int best_isa() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  return 0;
+}
+
+const char *const ISA_NAMES[] = {"baseline", "avx2", "avx512"};
+int isa = best_isa();
+
+template <class T>
+Engine<T> engine_of(int hidden);
+template <>
+Engine<float> engine_of<float>(int hidden) {
+#if defined(__x86_64__)
+  if (isa == 2) return avx512::engine_float(hidden);
+  if (isa == 1) return avx2::engine_float(hidden);
+#endif
+  return baseline::engine_float(hidden);
+}
+template <>
+Engine<double> engine_of<double>(int hidden) {
+#if defined(__x86_64__)
+  if (isa == 2) return avx512::engine_double(hidden);
+  if (isa == 1) return avx2::engine_double(hidden);
+#endif
+  return baseline::engine_double(hidden);
+}
+
+int guarded(const std::function<void()> &work) {
+  try {
+    work();
+    return 0;
+  } catch (const std::exception &error) {
+    last_error = error.what();
+    return -1;
+  }
+}
+
+void with_precision(int precision, const std::function<void(float)> &single,
+                    const std::function<void(double)> &twice) {
+  if (precision == 32)
+    single(0);
+  else if (precision == 64)
+    twice(0);
+  else
+    throw std::runtime_error("precision must be 32 or 64");
+}
+
+// The splines depend on three numbers, which seldom change.
+template <class T>
+const std::vector<T> &basis_of(const Student &st) {
+  static thread_local std::vector<T> basis;
+  static thread_local double key[3] = {0, 0, 0};
+  const double wanted[3] = {double(st.n_radial), st.cutoff, double(st.shape.intervals)};
+  if (std::memcmp(key, wanted, sizeof key)) {
+    basis = basis_splines<T>(st);
+    std::memcpy(key, wanted, sizeof key);
+  }
+  return basis;
+}
+
+std::vector<int32_t> species(const Student &st, int64_t n, const int64_t *numbers) {
+  std::vector<int32_t> found(n);
+  for (int64_t i = 0; i < n; ++i) {
+    const int z = numbers[i] >= 0 && numbers[i] < 256 ? st.species_of[numbers[i]] : -1;
+    if (z < 0)
+      throw std::runtime_error("the student does not know the element with atomic number " +
+                               std::to_string(numbers[i]));
+    found[i] = z;
+  }
+  return found;
+}
+
+int usable_threads(int threads, int64_t n_atoms) {
+  // below this many atoms a thread, waiting for each other costs more than is gained
+  return int(std::max<int64_t>(1, std::min<int64_t>(threads, n_atoms / 64)));
+}
+
+template <class T>
+void run(const Student &st, const void *packed, int n, const int32_t *kinds, const double *x,
+         const Candidates &candidates, const double *cotangent, int threads,
+         const int32_t *order, double *energies, double *forces, double *virial,
+         double *closest) {
+  std::vector<double> e(n), f(3 * size_t(n));
+  Results out{e.data(), f.data(), virial, 0, 0, 0};
+  Problem<T> p{};
+  p.student = &st;
+  place(st.shape, static_cast<T *>(const_cast<void *>(packed)), p.weights);
+  p.n_atoms = n;
+  p.species = kinds;
+  p.positions = x;
+  p.candidates = &candidates;
+  p.cotangent = cotangent;
+  p.threads = threads;
+  if (n > 0) evaluate(p, engine_of<T>(st.shape.hidden), out);
+  for (int k = 0; k < n; ++k) {
+    const int64_t to = order ? order[k] : k;
+    if (energies) energies[to] = e[k] + st.elements[kinds[k]].reference;
+    if (forces)
+      for (int d = 0; d < 3; ++d) forces[3 * to + d] = f[3 * size_t(k) + d];
+  }
+  if (closest) {
+    closest[0] = n ? out.closest : 1e300;
+    closest[1] = order && out.closest < 1e299 ? order[out.closest_i] : out.closest_i;
+    closest[2] = order && out.closest < 1e299 ? order[out.closest_j] : out.closest_j;
+  }
+}
+
+// Of edges in both directions, one of each.
+void one_direction(int64_t n, int64_t n_edges, const int64_t *centre, const int64_t *neighbour,
+                   const double *shift, const Ranges &ranges, Candidates &out) {
+  std::vector<int32_t> i, j;
+  std::vector<double> s;
+  i.reserve(n_edges / 2);
+  j.reserve(n_edges / 2);
+  for (int64_t e = 0; e < n_edges; ++e) {
+    const int64_t a = centre[e], b = neighbour[e];
+    if (a < 0 || b < 0 || a >= n || b >= n)
+      throw std::runtime_error("an edge names an atom that is not there");
+    if (a > b) continue;
+    if (a == b) {
+      if (!shift) continue;
+      const double *t = shift + 3 * e;
+      if (t[0] < 0 || (t[0] == 0 && (t[1] < 0 || (t[1] == 0 && t[2] <= 0)))) continue;
+    }
+    i.push_back(int32_t(a));
+    j.push_back(int32_t(b));
+    if (shift) s.insert(s.end(), shift + 3 * e, shift + 3 * e + 3);
+  }
+  out.set(ranges, int64_t(i.size()), i.data(), j.data(), shift ? s.data() : nullptr);
+}
+
+struct Kept {
+  std::mutex mutex;
+  std::unique_ptr<NeighbourList> list;
+  // copies in the order of the list
+  std::vector<int64_t> numbers;
+  std::vector<int32_t> kinds;
+  std::vector<double> positions;
+};
+
+std::mutex lists_mutex;
+std::map<int64_t, std::shared_ptr<Kept>> lists;
+int64_t next_list = 1;
+
+std::shared_ptr<Kept> kept(int64_t id) {
+  std::lock_guard<std::mutex> lock(lists_mutex);
+  std::shared_ptr<Kept> &found = lists[id];
+  if (!found) found = std::make_shared<Kept>();
+  next_list = std::max(next_list, id + 1);
+  return found;
+}
+
+template <class T>
+void gradients(const Student &st, const void *packed, const DistillBatch &batch,
+               const double *directions, const double *eps, const double *plus,
+               const double *minus, int threads, T *result, double *energies, double *forces) {
+  const Engine<T> engine = engine_of<T>(st.shape.hidden);
+  const int64_t M = batch.n_molecules, N = batch.first_atom[M];
+  const std::vector<int32_t> kinds = species(st, N, batch.numbers);
+  threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, M)));
+  Gradients<T> counted;
+  const size_t size = result ? place<T>(st.shape, nullptr, counted) : 0;
+  std::vector<std::vector<T>> sums(threads);
+  std::atomic<int64_t> next{0};
+  std::vector<std::string> errors(threads);
+  Weights<T> weights;
+  place(st.shape, static_cast<T *>(const_cast<void *>(packed)), weights);
+
+  Pool::shared().run(threads, [&](int t) {
+    try {
+      std::vector<T> species_memory;
+      Work<T> w{};
+      w.shape = st.shape;
+      w.weights = weights;
+      Places<T> counting{nullptr};
+      place_species(st.shape, counting);
+      species_memory.resize(counting.used + 16);
+      Places<T> placing{species_memory.data()};
+      SpeciesArrays<T> by_species = place_species(st.shape, placing);
+      w.phi0 = by_species.phi0, w.gphi0 = by_species.gphi0;
+      w.dh0 = by_species.dh0, w.g0 = by_species.g0;
+      engine.species_forward(w);
+      Gradients<T> mine;
+      if (result) {
+        sums[t].assign(size, T(0));
+        place(st.shape, sums[t].data(), mine);
+        w.gradients = mine;
+      }
+      Candidates candidates;
+      std::vector<int32_t> i, j;
+      std::vector<double> x, e, f, c;
+      for (int64_t m = next++; m < M; m = next++) {
+        const int64_t a = batch.first_atom[m], n = batch.first_atom[m + 1] - a;
+        const int64_t q = batch.first_pair[m], pairs = batch.first_pair[m + 1] - q;
+        i.resize(pairs);
+        j.resize(pairs);
+        for (int64_t k = 0; k < pairs; ++k) {
+          i[k] = batch.centre[q + k] - int32_t(a);
+          j[k] = batch.neighbour[q + k] - int32_t(a);
+          if (i[k] < 0 || j[k] < 0 || i[k] >= n || j[k] >= n)
+            throw std::runtime_error("a pair of the batch joins two molecules");
+        }
+        candidates.set({int(n), 1}, pairs, i.data(), j.data(),
+                       batch.shift ? batch.shift + 3 * q : nullptr);
+        e.resize(n);
+        f.resize(3 * n);
+        Problem<T> p{};
+        p.student = &st;
+        p.weights = weights;
+        p.n_atoms = int(n);
+        p.species = &kinds[a];
+        p.candidates = &candidates;
+        p.by_species = &by_species;
+        p.threads = 1;
+        Results out{e.data(), result ? nullptr : f.data(), nullptr, 0, 0, 0};
+        if (!result) {
+          p.positions = batch.positions + 3 * a;
+          if (n) evaluate(p, engine, out);
+          double total = 0;
+          for (int64_t k = 0; k < n; ++k) total += e[k] + st.elements[kinds[a + k]].reference;
+          energies[m] = total;
+          std::copy(f.begin(), f.end(), forces + 3 * a);
+          continue;
+        }
+        x.resize(3 * n);
+        c.resize(n);
+        p.positions = x.data();
+        p.cotangent = c.data();
+        p.gradients = &mine;
+        for (int side = 0; side < 2; ++side) {
+          const double step = side ? -eps[m] : eps[m], weight = side ? minus[m] : plus[m];
+          if (weight == 0 || n == 0) continue;
+          for (int64_t k = 0; k < 3 * n; ++k)
+            x[k] = batch.positions[3 * a + k] + step * directions[3 * a + k];
+          std::fill(c.begin(), c.end(), weight);
+          evaluate(p, engine, out);
+        }
+      }
+      if (result) engine.species_backward(w);
+    } catch (const std::exception &error) {
+      errors[t] = error.what();
+    }
+  });
+  for (const std::string &error : errors)
+    if (!error.empty()) throw std::runtime_error(error);
+  if (!result) return;
+  for (int t = 1; t < threads; ++t)
+    for (size_t k = 0; k < size; ++k) sums[0][k] += sums[t][k];
+  Gradients<T> total;
+  place(st.shape, sums[0].data(), total);
+  unpack(st, engine, total, basis_of<T>(st), result);
+}
+
+}  // namespace
+}  // namespace distill
+
+using namespace distill;
+
+const char *distill_error() { return last_error.c_str(); }
+const char *distill_isa() { return ISA_NAMES[isa]; }
+
+int distill_set_isa(const char *name) {
+  return guarded([&] {
+    for (int k = 0; k <= best_isa(); ++k)
+      if (!std::strcmp(ISA_NAMES[k], name)) {
+        isa = k;
+        return;
+      }
+    throw std::runtime_error(std::string("this machine does not have ") + name);
+  });
+}
+
+int distill_sizes(const double *meta, int64_t meta_length, int64_t *parameters, int64_t *packed) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    Weights<float> w;
+    *packed = int64_t(place<float>(st.shape, nullptr, w));
+    *parameters = int64_t(parameter_count(st));
+  });
+}
+
+int distill_pack(const double *meta, int64_t meta_length, int precision, const void *parameters,
+                 void *packed) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    auto work = [&](auto zero) {
+      typedef decltype(zero) T;
+      pack(st, engine_of<T>(st.shape.hidden), static_cast<const T *>(parameters),
+           basis_of<T>(st), static_cast<T *>(packed));
+    };
+    with_precision(precision, work, work);
+  });
+}
+
+int distill_evaluate(const double *meta, int64_t meta_length, int precision, const void *packed,
+                     int64_t n_atoms, const int64_t *numbers, const double *positions,
+                     int64_t n_edges, const int64_t *centre, const int64_t *neighbour,
+                     const double *shift, const double *weights, int threads, double *energies,
+                     double *forces, double *virial, double *closest) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    const std::vector<int32_t> kinds = species(st, n_atoms, numbers);
+    threads = usable_threads(threads, n_atoms);
+    static thread_local Candidates candidates;
+    if (n_atoms)
+      one_direction(n_atoms, n_edges, centre, neighbour, shift, {int(n_atoms), threads},
+                    candidates);
+    auto work = [&](auto zero) {
+      run<decltype(zero)>(st, packed, int(n_atoms), kinds.data(), positions, candidates, weights,
+                          threads, nullptr, energies, forces, virial, closest);
+    };
+    with_precision(precision, work, work);
+  });
+}
+
+int64_t distill_new_list() {
+  std::lock_guard<std::mutex> lock(lists_mutex);
+  return next_list++;
+}
+
+void distill_free_list(int64_t list) {
+  std::lock_guard<std::mutex> lock(lists_mutex);
+  lists.erase(list);
+}
+
+int64_t distill_list_rebuilds(int64_t list) {
+  const std::shared_ptr<Kept> k = kept(list);
+  return k->list ? k->list->rebuilds() : 0;
+}
+
+int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, const void *packed,
+                        int64_t n_atoms, const int64_t *numbers, const double *positions,
+                        const double *box, const uint8_t *periodic, int64_t list, double skin,
+                        int threads, double *energies, double *forces, double *virial,
+                        double *closest) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    threads = usable_threads(threads, n_atoms);
+    const std::shared_ptr<Kept> k = kept(list);
+    std::lock_guard<std::mutex> lock(k->mutex);
+    if (!k->list || k->list->cutoff() != st.cutoff || k->list->skin() != skin)
+      k->list.reset(new NeighbourList(st.cutoff, skin));
+    bool repeats[3] = {false, false, false};
+    if (box && periodic)
+      for (int d = 0; d < 3; ++d) repeats[d] = periodic[d] != 0;
+    const int64_t before = k->list->rebuilds();
+    k->list->update(int(n_atoms), positions, box, repeats, threads);
+    const std::vector<int32_t> &order = k->list->order();
+    if (k->list->rebuilds() != before || int64_t(k->numbers.size()) != n_atoms ||
+        std::memcmp(k->numbers.data(), numbers, n_atoms * sizeof(int64_t))) {
+      const std::vector<int32_t> kinds = species(st, n_atoms, numbers);
+      k->numbers.assign(numbers, numbers + n_atoms);
+      k->kinds.resize(n_atoms);
+      for (int64_t i = 0; i < n_atoms; ++i) k->kinds[i] = kinds[order.empty() ? i : order[i]];
+    }
+    const double *x = positions;
+    if (!order.empty()) {
+      k->positions.resize(3 * n_atoms);
+      for (int64_t i = 0; i < n_atoms; ++i)
+        std::memcpy(&k->positions[3 * i], positions + 3 * int64_t(order[i]), 3 * sizeof(double));
+      x = k->positions.data();
+    }
+    auto work = [&](auto zero) {
+      run<decltype(zero)>(st, packed, int(n_atoms), k->kinds.data(), x, k->list->candidates(),
+                          nullptr, threads, order.empty() ? nullptr : order.data(), energies,
+                          forces, virial, closest);
+    };
+    with_precision(precision, work, work);
+  });
+}
+
+int64_t distill_neighbours(int64_t n_atoms, const double *positions, const double *box,
+                           const uint8_t *periodic, double cutoff, int threads, int64_t *centre,
+                           int64_t *neighbour, double *shift) {
+  int64_t found = 0;
+  const int failed = guarded([&] {
+    NeighbourList list(cutoff, 0.0);
+    bool repeats[3] = {false, false, false};
+    if (box && periodic)
+      for (int d = 0; d < 3; ++d) repeats[d] = periodic[d] != 0;
+    list.update(int(n_atoms), positions, box, repeats, threads);
+    const Candidates &c = list.candidates();
+    auto put = [&](int64_t i, int64_t j, const double *s, double sign) {
+      if (centre) {
+        centre[found] = list.order().empty() ? i : list.order()[i];
+        neighbour[found] = list.order().empty() ? j : list.order()[j];
+        for (int d = 0; d < 3; ++d) shift[3 * found + d] = s ? sign * s[d] : 0.0;
+      }
+      ++found;
+    };
+    for (int64_t i = 0; i < n_atoms; ++i)
+      for (int32_t e = c.first[i]; e < c.first[i + 1]; ++e) {
+        const double *s = c.shift.empty() ? nullptr : &c.shift[3 * size_t(e)];
+        put(i, c.j[e], s, 1.0);
+        if (e < c.both_end[i]) put(c.j[e], i, s, -1.0);
+      }
+  });
+  return failed ? -1 : found;
+}
+
+int distill_batch(const double *meta, int64_t meta_length, int precision, const void *packed,
+                  const DistillBatch *batch, int threads, double *energies, double *forces) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    auto work = [&](auto zero) {
+      gradients<decltype(zero)>(st, packed, *batch, nullptr, nullptr, nullptr, nullptr, threads,
+                                nullptr, energies, forces);
+    };
+    with_precision(precision, work, work);
+  });
+}
+
+int distill_gradients(const double *meta, int64_t meta_length, int precision, const void *packed,
+                      const DistillBatch *batch, const double *directions, const double *eps,
+                      const double *plus, const double *minus, int threads, void *result) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    auto work = [&](auto zero) {
+      typedef decltype(zero) T;
+      gradients<T>(st, packed, *batch, directions, eps, plus, minus, threads,
+                   static_cast<T *>(result), nullptr, nullptr);
+    };
+    with_precision(precision, work, work);
+  });
+}

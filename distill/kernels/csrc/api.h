@@ -1,0 +1,71 @@
+// What the library offers to others, in C. All return 0, or -1 with a sentence in
+// distill_error(). Positions, energies and forces are float64, in Å, eV and eV/Å; `precision` is
+// that of the network and of `packed`: 32 or 64.
+#pragma once
+#include <cstdint>
+
+#define DISTILL_API extern "C" __attribute__((visibility("default")))
+
+DISTILL_API const char *distill_error();
+// "avx512", "avx2" or "baseline"; set_isa takes a lesser one than the machine has, for tests
+DISTILL_API const char *distill_isa();
+DISTILL_API int distill_set_isa(const char *name);
+
+// How many parameters and how many packed numbers the student of this description has.
+DISTILL_API int distill_sizes(const double *meta, int64_t meta_length, int64_t *parameters,
+                              int64_t *packed);
+// Torch's parameters, flat, to the arrays that the network runs on.
+DISTILL_API int distill_pack(const double *meta, int64_t meta_length, int precision,
+                             const void *parameters, void *packed);
+
+// numbers: atomic numbers. Pairs from outside: edges (i, j) as in Student, both directions listed;
+// shift (E x 3) or null. weights: dE/d(energy of atom), N, or null: ones. energies N (with the
+// isolated atoms'), forces N x 3 (minus the gradient), virial 9 = stress x volume, closest 3: the
+// smallest distance and its two atoms; each may be null.
+DISTILL_API int distill_evaluate(const double *meta, int64_t meta_length, int precision,
+                                 const void *packed, int64_t n_atoms, const int64_t *numbers,
+                                 const double *positions, int64_t n_edges, const int64_t *centre,
+                                 const int64_t *neighbour, const double *shift,
+                                 const double *weights, int threads, double *energies,
+                                 double *forces, double *virial, double *closest);
+
+// The same for MD: the neighbour list `list` (any number that is the caller's own; distill_new_list
+// gives one) finds the pairs and is kept from call to call. box: 3 x 3, rows as vectors, or null;
+// periodic: 3 flags.
+DISTILL_API int64_t distill_new_list();
+DISTILL_API void distill_free_list(int64_t list);
+DISTILL_API int64_t distill_list_rebuilds(int64_t list);
+DISTILL_API int distill_evaluate_md(const double *meta, int64_t meta_length, int precision,
+                                    const void *packed, int64_t n_atoms, const int64_t *numbers,
+                                    const double *positions, const double *box,
+                                    const uint8_t *periodic, int64_t list, double skin,
+                                    int threads, double *energies, double *forces, double *virial,
+                                    double *closest);
+
+// Pairs of a list as edges in both directions; sizes first with null arrays. For tests.
+DISTILL_API int64_t distill_neighbours(int64_t n_atoms, const double *positions, const double *box,
+                                       const uint8_t *periodic, double cutoff, int threads,
+                                       int64_t *centre, int64_t *neighbour, double *shift);
+
+// Many molecules side by side, for training. Atoms of molecule m: first_atom[m]..first_atom[m + 1];
+// its pairs, each listed in one direction, with indices into all atoms: first_pair[m].. likewise.
+struct DistillBatch {
+  int64_t n_molecules;
+  const int64_t *first_atom, *numbers;
+  const double *positions;
+  const int64_t *first_pair;
+  const int32_t *centre, *neighbour;
+  const double *shift;  // or null
+};
+
+// energies M (with the isolated atoms'), forces N x 3. Molecules are shared out to threads.
+DISTILL_API int distill_batch(const double *meta, int64_t meta_length, int precision,
+                              const void *packed, const DistillBatch *batch, int threads,
+                              double *energies, double *forces);
+
+// Gradient by the parameters (flat, as for distill_pack) of
+//   sum_m plus[m] E_m(x + eps[m] v) + minus[m] E_m(x - eps[m] v);  directions v: N x 3.
+DISTILL_API int distill_gradients(const double *meta, int64_t meta_length, int precision,
+                                  const void *packed, const DistillBatch *batch,
+                                  const double *directions, const double *eps, const double *plus,
+                                  const double *minus, int threads, void *gradients);

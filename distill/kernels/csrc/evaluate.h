@@ -1,0 +1,265 @@
+// One evaluation: pairs from candidates, then the phases of the network over threads.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+
+#include "neighbours.h"
+#include "pool.h"
+#include "student.h"
+
+namespace distill {
+
+constexpr double COULOMB = 14.399645478425668;  // e^2 / (4 pi epsilon_0) in eV Å
+
+// Memory of a thread, kept from call to call.
+class Arena {
+ public:
+  void *take(size_t bytes) {
+    if (bytes > size_) {
+      memory_.reset();
+      memory_.reset(new char[bytes + 64]);
+      size_ = bytes;
+    }
+    return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory_.get()) + 63) / 64 * 64);
+  }
+  void drop() {
+    memory_.reset();
+    size_ = 0;
+  }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  size_t size_ = 0;
+};
+
+// The first message's network, see Work.
+template <class T>
+struct SpeciesArrays {
+  T *phi0, *gphi0, *dh0, *g0;
+};
+
+template <class T>
+struct Problem {
+  const Student *student;
+  Weights<T> weights;
+  int n_atoms;
+  const int32_t *species;         // N
+  const double *positions;        // N x 3
+  const Candidates *candidates;
+  const double *cotangent;        // N, or null: ones
+  Gradients<T> *gradients;        // by the weights, instead of forces; or null
+  SpeciesArrays<T> *by_species;   // filled already, and not gone back through here; or null
+  int threads;                    // 1 with gradients
+};
+
+struct Results {
+  double *energies;  // N, without the reference energies
+  double *forces;    // N x 3
+  double *virial;    // 9
+  double closest;    // Å between the two nearest atoms
+  int closest_i, closest_j;
+};
+
+template <class T>
+SpeciesArrays<T> place_species(const Shape &s, Places<T> &next) {
+  const size_t n = size_t(s.n_elements) * s.hidden;
+  SpeciesArrays<T> z;
+  z.phi0 = next(2 * n), z.gphi0 = next(2 * n), z.dh0 = next(n), z.g0 = next(n);
+  return z;
+}
+
+template <class T>
+size_t place_arrays(Work<T> &w, char *base, size_t n_pairs) {
+  const Shape &s = w.shape;
+  const size_t N = w.n_atoms, F = s.hidden, H = s.half;
+  Places<T> next{reinterpret_cast<T *>(base)};
+  for (int k = 0; k < s.layers; ++k) {
+    LayerArrays<T> &l = w.layer[k];
+    if (k > 0) {
+      l.s = next(N * F), l.v = next(3 * N * F);
+      l.dh = next(N * F), l.g = next(N * F), l.phi = next(3 * N * F);
+    }
+    l.big_v = next(3 * N * F), l.q = next(2 * N * F), l.mixed = next(6 * N * F);
+    l.dp = next(N * H), l.t = next(N * H), l.a = next(s.outputs(k) * N * F);
+  }
+  SpeciesArrays<T> z = place_species(s, next);
+  w.phi0 = z.phi0, w.gphi0 = z.gphi0, w.dh0 = z.dh0, w.g0 = z.g0;
+  w.gs = next(N * F), w.gphi = next(3 * N * F), w.gv = next(3 * N * F);
+  for (int k = 0; k < 2; ++k) w.big_gs[k] = next(N * F), w.big_gv[k] = next(3 * N * F);
+  w.cotangent = next(N);
+  w.pairs = reinterpret_cast<Pair<T> *>(next(n_pairs * sizeof(Pair<T>) / sizeof(T)));
+  return next.used * sizeof(T);
+}
+
+// Screened nuclear repulsion, see distill/student/zbl.py: energy, and its derivative by r.
+inline double zbl(const Student::Element &a, const Student::Element &b, double r, double *slope) {
+  const double reach = a.radius + b.radius, y = r / reach;
+  const double screen = a.inverse_screening + b.inverse_screening, x = r * screen;
+  const double p[4] = {0.18175, 0.50986, 0.28022, 0.02817};
+  const double q[4] = {3.19980, 0.94229, 0.40290, 0.20162};
+  double phi = 0, dphi = 0;
+  for (int k = 0; k < 4; ++k) {
+    const double e = p[k] * std::exp(-q[k] * x);
+    phi += e;
+    dphi -= q[k] * screen * e;
+  }
+  const double z = 1 - y, envelope = z * z * z * (1 + y * (3 + 6 * y));
+  const double denvelope = -30 * y * y * z * z / reach;
+  const double c = COULOMB * a.z * b.z / r;
+  *slope = c * (dphi * envelope + phi * denvelope - phi * envelope / r);
+  return c * phi * envelope;
+}
+
+// The pairs of atoms begin..end that are within the cutoff, and their repulsion.
+template <class T>
+void find_pairs(const Problem<T> &p, Work<T> &w, Pair<T> *pairs, int32_t *both_end,
+                int32_t *row_end, int begin, int end, Results &out, double *virial) {
+  const Student &st = *p.student;
+  const Candidates &c = *p.candidates;
+  const double cutoff2 = st.cutoff * st.cutoff;
+  const double inverse_spacing = st.shape.intervals / st.cutoff;
+  const double *shift = c.shift.empty() ? nullptr : c.shift.data();
+  double least = 1e300;
+  for (int i = begin; i < end; ++i) {
+    const double *x = p.positions + 3L * i;
+    int32_t at = c.first[i];
+    const Student::Element &a = st.elements[p.species[i]];
+    for (int half = 0; half < 2; ++half) {
+      const int32_t from = half ? c.both_end[i] : c.first[i];
+      const int32_t to = half ? c.first[i + 1] : c.both_end[i];
+      for (int32_t e = from; e < to; ++e) {
+        const int32_t j = c.j[e];
+        const double *y = p.positions + 3L * j;
+        double v[3] = {y[0] - x[0], y[1] - x[1], y[2] - x[2]};
+        if (shift)
+          for (int d = 0; d < 3; ++d) v[d] += shift[3 * size_t(e) + d];
+        const double r2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+        if (!(r2 < cutoff2)) continue;
+        if (r2 < least) {
+          least = r2;
+          out.closest_i = i;
+          out.closest_j = j;
+        }
+        const double r = std::sqrt(r2), inverse = 1 / r;
+        Pair<T> &pair = pairs[at++];
+        for (int d = 0; d < 3; ++d) pair.u[d] = T(v[d] * inverse);
+        pair.inverse_r = T(inverse);
+        pair.r = T(r);
+        pair.j = j;
+        const double scaled = r * inverse_spacing;
+        pair.first = std::min(int(scaled), st.shape.intervals - 1);
+        double spline[6], slopes[6];
+        b_splines(scaled - pair.first, spline);
+        b_spline_slopes(scaled - pair.first, slopes);
+        for (int k = 0; k < 6; ++k) {
+          pair.b[k] = T(spline[k]);
+          pair.d[k] = T(slopes[k] * inverse_spacing);
+        }
+
+        const Student::Element &b = st.elements[p.species[j]];
+        if (r < a.radius + b.radius) {
+          double slope;
+          const double energy = zbl(a, b, r, &slope);
+          out.energies[i] += 0.5 * energy;
+          if (!half) out.energies[j] += 0.5 * energy;
+          if (!w.train) {
+            const double weight = 0.5 * (double(w.cotangent[i]) + double(w.cotangent[j]));
+            for (int d = 0; d < 3; ++d) {
+              const double g = weight * slope * v[d] * inverse;
+              out.forces[3L * i + d] += g;
+              if (!half) out.forces[3L * j + d] -= g;
+              for (int f = 0; f < 3; ++f) virial[3 * d + f] += (half ? 0.5 : 1.0) * v[f] * g;
+            }
+          }
+        }
+      }
+      (half ? row_end : both_end)[i] = at;
+    }
+  }
+  out.closest = std::sqrt(least);
+}
+
+template <class T>
+void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
+  const Shape &s = p.student->shape;
+  const int N = p.n_atoms, layers = s.layers;
+  const Ranges ranges{N, p.threads};
+  Work<T> w{};
+  w.shape = s;
+  w.weights = p.weights;
+  w.train = p.gradients != nullptr;
+  if (w.train) w.gradients = *p.gradients;
+  w.n_atoms = N;
+  w.species = p.species;
+  const size_t n_pairs = p.candidates->j.size();
+
+  static thread_local Arena arena;
+  const size_t bytes = place_arrays(w, static_cast<char *>(nullptr), n_pairs);
+  const size_t rows = (size_t(N) * sizeof(int32_t) + 63) / 64 * 64;
+  char *memory = static_cast<char *>(arena.take(bytes + 2 * rows));
+  place_arrays(w, memory, n_pairs);
+  int32_t *both_end = reinterpret_cast<int32_t *>(memory + bytes);
+  int32_t *row_end = reinterpret_cast<int32_t *>(memory + bytes + rows);
+  Pair<T> *pairs = const_cast<Pair<T> *>(w.pairs);
+  T *cotangent = const_cast<T *>(w.cotangent);
+  if (p.by_species) {
+    w.phi0 = p.by_species->phi0, w.gphi0 = p.by_species->gphi0;
+    w.dh0 = p.by_species->dh0, w.g0 = p.by_species->g0;
+  }
+  w.row = p.candidates->first.data();
+  w.both_end = both_end;
+  w.row_end = row_end;
+  w.energies = out.energies;
+  w.forces = out.forces;
+
+  const size_t F = s.hidden;
+  std::vector<Results> part(p.threads, out);
+  std::vector<double> virials(size_t(p.threads) * 16, 0.0);
+  Barrier barrier(p.threads);
+  Pool::shared().run(p.threads, [&](int t) {
+    const int begin = ranges.begin(t), end = ranges.begin(t + 1);
+    double *virial = &virials[16 * size_t(t)];
+    for (int i = begin; i < end; ++i) {
+      cotangent[i] = p.cotangent ? T(p.cotangent[i]) : T(1);
+      out.energies[i] = 0;
+      if (out.forces)
+        for (int d = 0; d < 3; ++d) out.forces[3L * i + d] = 0;
+      std::memset(w.layer[0].big_v + 3 * F * i, 0, 3 * F * sizeof(T));
+      std::memcpy(w.layer[0].q + 2 * F * i, w.weights.embedding + F * p.species[i], F * sizeof(T));
+    }
+    if (t == 0 && !p.by_species) {
+      engine.species_forward(w);
+      if (w.train) std::memset(w.gphi0, 0, 2 * F * s.n_elements * sizeof(T));
+    }
+    barrier.wait();  // cotangents of others, phi0
+    find_pairs(p, w, pairs, both_end, row_end, begin, end, part[t], virial);
+    for (int k = 0; k < layers; ++k) {
+      engine.message_forward(w, k, begin, end);
+      engine.dense_forward(w, k, begin, end);
+      if (k + 1 < layers) barrier.wait();
+    }
+    for (int k = layers; k > 0; --k) {
+      engine.dense_backward(w, k, begin, end);
+      barrier.wait();
+      engine.message_backward(w, k - 1, begin, end, virial);
+    }
+  });
+  if (w.train && !p.by_species) engine.species_backward(w);
+  out.closest = 1e300;
+  for (const Results &r : part)
+    if (r.closest < out.closest) {
+      out.closest = r.closest;
+      out.closest_i = r.closest_i;
+      out.closest_j = r.closest_j;
+    }
+  if (out.virial)
+    for (int k = 0; k < 9; ++k) {
+      out.virial[k] = 0;
+      for (int t = 0; t < p.threads; ++t) out.virial[k] += virials[16 * size_t(t) + k];
+    }
+}
+
+}  // namespace distill
