@@ -327,7 +327,7 @@ def train(
         float | None, typer.Option(help="The highest of the schedule.", show_default="by size")
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="Of the training step: auto, compiled or eager.")
+        str, typer.Option(help="Of the training step: auto, kernel, compiled or eager.")
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="Lightning's: cpu, gpu, auto.")] = "cpu",
     devices: Annotated[int, typer.Option(help="Devices or processes that train together.")] = 1,

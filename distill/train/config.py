@@ -5,6 +5,7 @@ from typing import Any
 
 from distill.errors import DistillError
 
+BACKENDS = ("auto", "kernel", "compiled", "eager")
 LEARNING_RATES = {"original": 1.5e-3, "tiny": 2e-3, "ultra-tiny": 3e-3}
 
 
@@ -34,8 +35,8 @@ class TrainConfig:
             raise DistillError("Give a training budget: either minutes or steps.")
         if (self.minutes or self.steps or 0) <= 0:
             raise DistillError("The training budget (minutes or steps) must be positive.")
-        if self.backend not in ("auto", "compiled", "eager"):
-            raise DistillError("backend must be auto, compiled or eager.")
+        if self.backend not in BACKENDS:
+            raise DistillError(f"backend must be one of {', '.join(BACKENDS)}.")
 
     def fingerprint(self) -> dict[str, Any]:
         """What must not change when a run is resumed."""

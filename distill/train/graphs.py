@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,6 +44,19 @@ class Graph:
             energy=float(energy),
             forces=forces.astype(np.float32),
         )
+
+
+    @cached_property
+    def half(self) -> tuple[NDArray[np.int32], NDArray[np.float64] | None]:
+        """Every pair once: (2, E / 2), and its shift (E / 2, 3) unless all are zero."""
+        i, j = self.edge_index
+        if self.edge_shift is None:
+            return self.edge_index[:, i < j], None
+        # of an atom and its own images, those in the forward half of space
+        x, y, z = self.edge_shift.T
+        forward = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
+        keep = (i < j) | ((i == j) & forward)
+        return self.edge_index[:, keep], self.edge_shift[keep].astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,35 @@ import torch
 from distill.student.student import Student
 from distill.train.config import TrainConfig
 from distill.train.graphs import Batch, Capacity, Graph, batches, collate
-from distill.train.step import COMPONENTS, EagerStep, Loss, Step, make_step, parameters_of
+from distill.train.kernel_step import KernelInput, KernelStep
+from distill.train.step import (
+    COMPONENTS,
+    EagerStep,
+    Loss,
+    Step,
+    make_step,
+    parameters_of,
+    use_kernel,
+)
+
+AnyBatch = Batch | KernelInput
 
 
-class BatchStream(torch.utils.data.Dataset[Batch]):
-    """Batches ``start`` to ``start + length`` of the endless sequence that the seed defines."""
+class BatchStream(torch.utils.data.Dataset[AnyBatch]):
+    """Batches ``start`` to ``start + length`` of the endless sequence that the seed defines.
+
+    kernel: whether they are made for the kernel, or padded for torch.
+    """
 
     def __init__(
-        self, student: Student, graphs: Sequence[Graph], capacity: Capacity, seed: int
+        self,
+        student: Student,
+        graphs: Sequence[Graph],
+        capacity: Capacity,
+        seed: int,
+        kernel: bool = False,
     ) -> None:
+        self.kernel = kernel
         self.graphs = graphs
         self.capacity = capacity
         self.species_of = student.species_of.cpu().numpy()
@@ -37,7 +57,7 @@ class BatchStream(torch.utils.data.Dataset[Batch]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> AnyBatch:
         target = self.start + index
         while self.position < target:  # a resumed run skips what it has seen
             next(self.stream)
@@ -45,7 +65,9 @@ class BatchStream(torch.utils.data.Dataset[Batch]):
         self.position += 1
         return self.make([self.graphs[k] for k in next(self.stream)])
 
-    def make(self, graphs: Sequence[Graph]) -> Batch:
+    def make(self, graphs: Sequence[Graph]) -> AnyBatch:
+        if self.kernel:
+            return KernelInput.of(graphs)
         return collate(graphs, self.capacity, self.species_of, self.reference, self.cutoff)
 
 
@@ -60,8 +82,9 @@ class Distillation(L.LightningModule):
         self.student = student
         self.options = config
         self.capacity = Capacity.for_graphs([*train, *valid])
-        self.valid_batches: list[Batch] = []
-        self.stream = BatchStream(student, train, self.capacity, config.seed)
+        self.valid_batches: list[AnyBatch] = []
+        kernel = use_kernel(config.backend, config.accelerator)
+        self.stream = BatchStream(student, train, self.capacity, config.seed, kernel)
         self.set_valid(valid)
         self.average = [p.detach().clone() for p in parameters_of(student)]
         self.steps_done = 0
@@ -95,8 +118,8 @@ class Distillation(L.LightningModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: AnyBatch, device: torch.device, dataloader_idx: int
+    ) -> AnyBatch:
         return batch.to(device)
 
     # -- optimization -----------------------------------------------------------------------------
@@ -127,7 +150,7 @@ class Distillation(L.LightningModule):
 
     def on_train_start(self) -> None:
         self._clock = time.monotonic()  # compiling spends the budget too
-        backend = self.options.backend
+        backend = "kernel" if self.stream.kernel else self.options.backend
         if backend == "auto" and (self.options.minutes or self.options.steps or 0) < 2:
             backend = "eager"  # compiling would outlast the training
         example = self.stream.make([self.stream.graphs[0]]).to(self.device)
@@ -135,7 +158,7 @@ class Distillation(L.LightningModule):
         self._step, self.backend = make_step(self.student, loss, backend, example)
         self.average = [p.to(self.device) for p in self.average]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: AnyBatch, batch_idx: int) -> None:
         assert self._step is not None
         parameters = parameters_of(self.student)
         components, gradients = self._step(parameters, batch)
@@ -188,10 +211,17 @@ class Distillation(L.LightningModule):
 
     def validate(self) -> dict[str, float]:
         """The averaged weights' loss on the validation batches."""
-        step = self._step or EagerStep(self.student, Loss(self.options.energy_weight))
+        loss = Loss(self.options.energy_weight)
         total, weight = torch.zeros(len(COMPONENTS)), 0.0
+        step = self._step
+        if step is None:
+            step = (KernelStep if self.stream.kernel else EagerStep)(self.student, loss)
         for batch in self.valid_batches:
-            components, _ = step(self.average, batch.to(self.device))
+            if isinstance(step, KernelStep):
+                assert isinstance(batch, KernelInput)
+                components = step.validate(self.average, batch)
+            else:
+                components, _ = step(self.average, batch.to(self.device))
             atoms = float(batch.atom_weight.sum())
             total += components.cpu() * atoms
             weight += atoms

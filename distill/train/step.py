@@ -1,7 +1,9 @@
 """One training step: the loss of a batch and its gradients by the parameters.
 
-The only place that knows how they are computed. Two ways, same numbers:
+The only place that knows how they are computed. Three ways, same numbers:
 
+- kernel: the fused C++ kernel, without second derivatives; the fastest, on CPUs only
+  (:mod:`distill.train.kernel_step`);
 - eager: autograd, twice (forces are a derivative, their loss needs another);
 - compiled: the eager step traced once into a flat graph, both derivatives included, and handed to
   the compiler (``torch.compile``). Three to four times as fast on a CPU; compiling takes a minute,
@@ -11,14 +13,17 @@ The only place that knows how they are computed. Two ways, same numbers:
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from distill import kernels
+from distill.errors import DistillError
 from distill.student.edges import EdgeList
 from distill.student.student import Student
 from distill.train.graphs import Batch
+from distill.train.kernel_step import KernelStep
 
 COMPONENTS = ("loss", "force_loss", "energy_loss", "force_sse")
 """What a step reports: the loss, its two parts, and the mean squared force error per atom."""
@@ -30,7 +35,8 @@ class Loss:
 
     energy_weight: float = 10.0
 
-    def __call__(self, batch: Batch, energy: Tensor, forces: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, batch: Any, energy: Tensor, forces: Tensor) -> tuple[Tensor, ...]:
+        """batch: a Batch or a KernelInput."""
         squared = ((forces - batch.forces) ** 2).sum(-1) * batch.atom_weight
         atoms, molecules = batch.atom_weight.sum(), batch.molecule_weight.sum()
         # the norm's gradient is undefined at zero, where padding lives
@@ -41,13 +47,14 @@ class Loss:
 
 
 class Step(Protocol):
-    """Takes the parameters (in ``named_parameters`` order) and a batch.
+    """Takes the parameters (in ``named_parameters`` order) and a batch: a ``Batch``, or a
+    ``KernelInput`` for the kernel's step.
 
     Returns the components of the loss (see COMPONENTS) as one tensor (4,), and the gradients.
     """
 
     def __call__(
-        self, parameters: Sequence[Tensor], batch: Batch
+        self, parameters: Sequence[Tensor], batch: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]: ...
 
 
@@ -111,11 +118,28 @@ class CompiledStep:
         return compiled
 
 
-def make_step(student: Student, loss: Loss, backend: str, example: Batch) -> tuple[Step, str]:
-    """A step, and the name of its backend ("compiled" or "eager").
+def use_kernel(backend: str, accelerator: str = "cpu") -> bool:
+    """Whether a step of this backend is the kernel's, which "auto" prefers on CPUs.
+
+    DistillError when the kernel is asked for and cannot be had.
+    """
+    if backend == "kernel" and accelerator != "cpu":
+        raise DistillError("The kernel trains on CPUs; use --backend auto, or accelerator 'cpu'.")
+    if backend == "kernel" and not kernels.available():
+        raise DistillError(f"There is no kernel to train with: {kernels.why_not()}.")
+    return backend == "kernel" or (
+        backend == "auto" and accelerator == "cpu" and kernels.available()
+    )
+
+
+def make_step(student: Student, loss: Loss, backend: str, example: Any) -> tuple[Step, str]:
+    """A step, and the name of its backend ("kernel", "compiled" or "eager").
 
     backend: "auto" takes the compiled one where a compiler is there and falls back to eager.
+    example: a batch of the kind that the step takes; a Batch, unless it is the kernel's.
     """
+    if backend == "kernel":
+        return KernelStep(student, loss), "kernel"
     if backend == "eager" or (backend == "auto" and not can_compile()):
         return EagerStep(student, loss), "eager"
     step = CompiledStep(student, loss)

@@ -192,8 +192,20 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
   Gradients<T> counted;
   const size_t size = result ? place<T>(st.shape, nullptr, counted) : 0;
   std::vector<std::vector<T>> sums(threads);
-  std::atomic<int64_t> next{0};
   std::vector<std::string> errors(threads);
+  // the largest molecules first, each to the thread with the least to do; so the same batch is
+  // always summed in the same order
+  std::vector<int64_t> order(M), load(threads, 0);
+  std::vector<std::vector<int64_t>> share(threads);
+  for (int64_t m = 0; m < M; ++m) order[m] = m;
+  auto atoms = [&](int64_t m) { return batch.first_atom[m + 1] - batch.first_atom[m]; };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return atoms(a) > atoms(b); });
+  for (int64_t m : order) {
+    const int t = int(std::min_element(load.begin(), load.end()) - load.begin());
+    share[t].push_back(m);
+    load[t] += atoms(m);
+  }
   Weights<T> weights;
   place(st.shape, static_cast<T *>(const_cast<void *>(packed)), weights);
 
@@ -220,7 +232,7 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
       Candidates candidates;
       std::vector<int32_t> i, j;
       std::vector<double> x, e, f, c;
-      for (int64_t m = next++; m < M; m = next++) {
+      for (int64_t m : share[t]) {
         const int64_t a = batch.first_atom[m], n = batch.first_atom[m + 1] - a;
         const int64_t q = batch.first_pair[m], pairs = batch.first_pair[m + 1] - q;
         i.resize(pairs);

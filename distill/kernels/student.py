@@ -1,0 +1,148 @@
+"""``KernelStudent``: a student on numpy arrays, without torch in the loop."""
+
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.errors import DistillError
+from distill.kernels.library import call, library, pointer
+from distill.kernels.weights import DTYPES, INTERVALS, describe, flat_parameters, pack
+from distill.student.student import Student
+
+Array = NDArray[np.float64]
+
+
+class Answer(NamedTuple):
+    """energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) = stress x volume in eV;
+    closest: the smallest distance of two atoms in Å, and their indices."""
+
+    energies: Array
+    forces: Array
+    virial: Array
+    closest: tuple[float, int, int]
+
+
+class KernelStudent:
+    """A student run by the fused kernel. Everything in and out is in eV and Å.
+
+    dtype: precision of the network, "float32" or "float64". threads: at most so many work on one
+    call (fewer for small systems). skin: Å beyond the cutoff that the neighbour list of
+    :meth:`evaluate` holds; it is built anew when an atom has moved half of it.
+    Raises DistillError where the kernel was not compiled.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        dtype: str = "float32",
+        *,
+        threads: int = 1,
+        skin: float = 1.0,
+        intervals: int = INTERVALS,
+    ):
+        if dtype not in DTYPES:
+            raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
+        self.threads, self.skin = threads, skin
+        self._meta = describe(student, intervals)
+        self._packed = pack(self._meta, flat_parameters(student, dtype))
+        self._bits = 8 * self._packed.itemsize
+        self._model = (pointer(self._meta), len(self._meta), self._bits, pointer(self._packed))
+        self.list = int(library().distill_new_list())
+        weakref.finalize(self, library().distill_free_list, self.list)
+
+    def evaluate(
+        self,
+        positions: Any,
+        numbers: Any,
+        cell: Any = None,
+        pbc: Any = False,
+    ) -> Answer:
+        """Of one geometry, with a neighbour list of its own that lasts from call to call.
+
+        positions (N, 3); numbers (N,) atomic numbers; cell (3, 3) with rows as vectors; pbc one
+        flag or three. Raises DistillError for unknown elements, coordinates that are not finite,
+        and a periodic direction without a cell vector.
+        """
+        x = np.ascontiguousarray(positions, dtype=np.float64)
+        z = np.ascontiguousarray(numbers, dtype=np.int64)
+        box = flags = None
+        if cell is not None and np.any(pbc):
+            box = np.ascontiguousarray(cell, dtype=np.float64)
+            flags = np.array(np.broadcast_to(pbc, 3), dtype=np.uint8)
+        n = self._check(x, z)
+        energies, forces, virial, closest = _results(n)
+        call(
+            "distill_evaluate_md", *self._model, n, pointer(z), pointer(x), pointer(box),
+            pointer(flags), self.list, self.skin, self.threads, pointer(energies),
+            pointer(forces), pointer(virial), pointer(closest),
+        )  # fmt: skip
+        return Answer(energies, forces, virial, _closest(closest))
+
+    def evaluate_edges(
+        self,
+        positions: Any,
+        numbers: Any,
+        edge_index: Any,
+        edge_shift: Any = None,
+        weights: Any = None,
+    ) -> Answer:
+        """The same with pairs from outside, as Student takes them: both directions listed.
+
+        edge_shift (E, 3) or None. weights (N,): forces are minus the gradient of the sum of the
+        atoms' energies times these (ones, when None); LAMMPS' ghost atoms have zero.
+        """
+        x = np.ascontiguousarray(positions, dtype=np.float64)
+        z = np.ascontiguousarray(numbers, dtype=np.int64)
+        i, j = (np.ascontiguousarray(row, dtype=np.int64) for row in edge_index)
+        shift = None if edge_shift is None else np.ascontiguousarray(edge_shift, dtype=np.float64)
+        c = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        n = self._check(x, z)
+        if len(i) != len(j) or (shift is not None and shift.shape != (len(i), 3)):
+            raise DistillError("edge_index must be (2, E) and edge_shift (E, 3).")
+        if c is not None and len(c) != n:
+            raise DistillError("weights must be (N,).")
+        energies, forces, virial, closest = _results(n)
+        call(
+            "distill_evaluate", *self._model, n, pointer(z), pointer(x), len(i), pointer(i),
+            pointer(j), pointer(shift), pointer(c), self.threads, pointer(energies),
+            pointer(forces), pointer(virial), pointer(closest),
+        )  # fmt: skip
+        return Answer(energies, forces, virial, _closest(closest))
+
+    @property
+    def rebuilds(self) -> int:
+        """How often the neighbour list has been built."""
+        return int(library().distill_list_rebuilds(self.list))
+
+    @staticmethod
+    def _check(x: Array, z: NDArray[np.int64]) -> int:
+        if x.shape != (len(z), 3):
+            raise DistillError(f"positions are {x.shape}, but there are {len(z)} atomic numbers.")
+        return len(z)
+
+
+def _results(n: int) -> tuple[Array, Array, Array, Array]:
+    return np.empty(n), np.empty((n, 3)), np.empty((3, 3)), np.empty(3)
+
+
+def _closest(closest: Array) -> tuple[float, int, int]:
+    return float(closest[0]), int(closest[1]), int(closest[2])
+
+
+def kernel_neighbours(
+    positions: Any, cell: Any, pbc: Any, cutoff: float, threads: int = 1
+) -> tuple[NDArray[np.int64], Array]:
+    """The kernel's own neighbour list as edges, like ``distill.student.neighbours``; for tests."""
+    x = np.ascontiguousarray(positions, dtype=np.float64)
+    box = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64)
+    flags = np.array(np.broadcast_to(pbc, 3), dtype=np.uint8)
+    loaded = library()
+    arguments = (len(x), pointer(x), pointer(box), pointer(flags), float(cutoff), threads)
+    count = int(loaded.distill_neighbours(*arguments, None, None, None))
+    if count < 0:
+        raise DistillError(f"The kernel refused: {loaded.distill_error().decode()}.")
+    edges, shift = np.empty((2, count), dtype=np.int64), np.empty((count, 3))
+    loaded.distill_neighbours(*arguments, pointer(edges[0]), pointer(edges[1]), pointer(shift))
+    return edges, shift

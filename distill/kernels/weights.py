@@ -1,0 +1,59 @@
+"""A student as the kernel wants it: a description of it, and its weights laid out for speed."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+
+from distill.errors import DistillError
+from distill.kernels.library import call, pointer
+from distill.student.student import Student
+
+INTERVALS = 192
+"""Of the filters' quintic splines; forces are within 5e-6 eV/Å of exact filters at 20 Bessel
+functions and 5 Å (128 intervals: 2e-5; 256 gain nothing more in float32)."""
+
+DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
+
+
+def describe(student: Student, intervals: int = INTERVALS) -> NDArray[np.float64]:
+    """The numbers that ``csrc/student.h`` reads: sizes, then four for each element."""
+    config = student.config
+    reference = student.reference.detach().cpu().numpy()
+    rows: list[float] = [
+        config.hidden, config.layers, config.n_radial, len(config.elements), intervals,
+        config.cutoff,
+    ]  # fmt: skip
+    for k, z in enumerate(config.elements):
+        inverse_screening = z**0.23 / (0.8854 * 0.529177210903)
+        rows += [z, float(reference[k]), inverse_screening, float(covalent_radii[z])]
+    return np.array(rows, dtype=np.float64)
+
+
+def sizes(meta: NDArray[np.float64]) -> tuple[int, int]:
+    """How many parameters the student has, and how many numbers its packed weights."""
+    counts = np.zeros(2, dtype=np.int64)
+    call("distill_sizes", pointer(meta), len(meta), pointer(counts[:1]), pointer(counts[1:]))
+    return int(counts[0]), int(counts[1])
+
+
+def flat_parameters(student: Student, dtype: str) -> NDArray[Any]:
+    """All trainable parameters, one after the other as in ``named_parameters``."""
+    flat = torch.cat([p.detach().cpu().reshape(-1) for p in student.painn.parameters()])
+    return flat.numpy().astype(DTYPES[dtype])
+
+
+def pack(meta: NDArray[np.float64], flat: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
+    """The packed weights of flat parameters, in their precision; into ``out`` where it is given."""
+    parameters, packed = sizes(meta)
+    if len(flat) != parameters:
+        raise DistillError(
+            f"The student has {len(flat)} parameters, the kernel expects {parameters}: it is of "
+            "another architecture than PaiNN as in distill.student; use backend='torch'."
+        )
+    if out is None:
+        out = np.zeros(packed, dtype=flat.dtype)
+    call("distill_pack", pointer(meta), len(meta), 8 * flat.itemsize, pointer(flat), pointer(out))
+    return out
