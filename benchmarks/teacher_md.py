@@ -7,6 +7,7 @@ The extended XYZ file that it writes is what `distill evaluate` reads.
 """
 
 import argparse
+import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -95,6 +96,7 @@ def main() -> None:
     arguments = parser.parse_args()
     (molecule,) = read_molecules(arguments.source)
     temperatures = [float(t) for t in arguments.temperatures.split(",")]
+    os.environ["OMP_NUM_THREADS"] = "1"  # the workers read it when they load the teacher
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         jobs = [
             pool.submit(

@@ -136,7 +136,7 @@ def test_nothing_to_train_on(tmp_path: Path) -> None:
         ({"minutes": 1.0, "steps": 10}, "either minutes or steps"),
         ({"minutes": 0.0}, "must be positive"),
         ({"steps": -1}, "must be positive"),
-        ({"steps": 1, "backend": "fast"}, "auto, compiled or eager"),
+        ({"steps": 1, "backend": "fast"}, "auto, kernel, compiled, eager"),
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, float], match: str) -> None:
