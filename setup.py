@@ -1,8 +1,8 @@
 """Builds the fused kernel; all else is in pyproject.toml.
 
-The library is plain C++17 with a C interface: it needs neither Python's nor torch's headers, and one
-build serves every version of both. Where there is no compiler the package installs without it, and
-torch does the work.
+The library is plain C++17 with a C interface: it needs neither Python's nor torch's headers, and
+one build serves every version of both. Where there is no compiler the package installs without it,
+and torch does the work.
 """
 
 import platform

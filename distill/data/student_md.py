@@ -3,6 +3,7 @@
 This is what active learning labels: the student must be right where its own dynamics goes.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +13,9 @@ from ase.units import kB
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
+from distill import kernels
 from distill.data.sampling import Frame, langevin
+from distill.kernels import KernelStudent
 from distill.student.edges import edges_within
 from distill.student.neighbours import SkinList
 from distill.student.student import Student
@@ -41,7 +44,8 @@ def student_md(
     """
     rng = np.random.default_rng(seed)
     replicas, n = len(starts), len(numbers)
-    forces = _BatchedForces(student, numbers, replicas)
+    fused = kernels.available()
+    forces = (_KernelForces if fused else _TorchForces)(student, numbers, replicas)
     bath = np.asarray(temperatures, dtype=float)[:, None, None]
     x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
     bonds = [bonded_pairs(numbers, start) for start in x]
@@ -69,8 +73,21 @@ def student_md(
     return taken
 
 
-class _BatchedForces:
-    """Forces (R, N, 3) on R copies of a molecule, as one graph without edges between them."""
+class _KernelForces:
+    """Forces (R, N, 3) on R copies of a molecule, by the fused kernel."""
+
+    def __init__(self, student: Student, numbers: NDArray[np.int64], replicas: int):
+        # one for each replica: each keeps its own neighbour list
+        first = KernelStudent(student, skin=SKIN)
+        self.kernels = [first, *(copy.copy(first) for _ in range(replicas - 1))]
+        self.numbers = numbers
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([k.evaluate(p, self.numbers).forces for k, p in zip(self.kernels, x)])
+
+
+class _TorchForces:
+    """The same by torch, as one graph without edges between the copies."""
 
     def __init__(self, student: Student, numbers: NDArray[np.int64], replicas: int):
         self.student = student

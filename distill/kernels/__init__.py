@@ -6,10 +6,10 @@ gradients by the weights. It computes what :class:`distill.student.Student` comp
 come from splines (error below 1e-5 eV/Å in forces).
 """
 
-from distill.kernels.library import available, instruction_set, warn_once, why_not
+from distill.kernels.library import available, choose_backend, instruction_set, why_not
 from distill.kernels.module import KernelModule
 from distill.kernels.student import KernelStudent
 
 __all__ = [
-    "KernelModule", "KernelStudent", "available", "instruction_set", "warn_once", "why_not",
+    "KernelModule", "KernelStudent", "available", "choose_backend", "instruction_set", "why_not",
 ]  # fmt: skip

@@ -71,6 +71,26 @@ def warn_once() -> None:
     warnings.warn(f"Running through torch, more slowly: {why_not()}.", stacklevel=3)
 
 
+def choose_backend(backend: str, device: str) -> str:
+    """ "kernel" or "torch"; DistillError unless the backend can be had."""
+    if backend not in ("auto", "torch", "kernel"):
+        raise DistillError(f"backend is '{backend}'; use 'auto', 'torch' or 'kernel'.")
+    on_cpu = device.split(":")[0] == "cpu"
+    if backend == "kernel":
+        if not on_cpu:
+            raise DistillError(
+                f"The fused kernel runs on the CPU, not on '{device}'; use backend='torch'."
+            )
+        if not available():
+            raise DistillError(f"There is no kernel: {why_not()}; or use backend='torch'.")
+        return "kernel"
+    if backend == "auto" and on_cpu:
+        if available():
+            return "kernel"
+        warn_once()
+    return "torch"
+
+
 def library() -> ctypes.CDLL:
     """The library; DistillError when it is not there."""
     found = _loaded()
@@ -83,7 +103,7 @@ def call(name: str, *arguments: Any) -> None:
     """Calls a function that returns 0 or an error; arrays are handed over as pointers."""
     loaded = library()
     if getattr(loaded, name)(*arguments):
-        raise DistillError(f"The kernel refused: {loaded.distill_error().decode()}.")
+        raise DistillError(loaded.distill_error().decode())
 
 
 def pointer(array: NDArray[Any] | None) -> int | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.kernels.library import library, register_operators
-from distill.kernels.weights import DTYPES, INTERVALS, describe, flat_parameters, pack
+from distill.kernels.weights import prepare
 from distill.student.student import Student
 
 Triple = tuple[Tensor, Tensor, Tensor]
@@ -19,10 +19,8 @@ def _register() -> None:
     register_operators()
 
     def shapes(positions: Tensor) -> Triple:
-        n, double = positions.shape[0], {"dtype": torch.float64, "device": positions.device}
-        return (
-            torch.empty(n, **double), torch.empty((n, 3), **double), torch.empty((3, 3), **double),
-        )  # fmt: skip
+        n, double = positions.shape[0], positions.new_empty(0, dtype=torch.float64)
+        return double.new_empty(n), double.new_empty((n, 3)), double.new_empty((3, 3))
 
     @torch.library.register_fake("distill::painn")
     def _(meta: Any, packed: Any, positions: Tensor, *_: Any) -> Triple:
@@ -42,9 +40,7 @@ def _register() -> None:
         if type(of_energies) is Tensor and bool((of_energies == of_energies[:1]).all()):
             gradient = -of_energies[:1] * ctx.forces
         else:
-            _, forces, _ = torch.ops.distill.painn(
-                *inputs[:6], of_energies.contiguous(), inputs[7]
-            )
+            _, forces, _ = torch.ops.distill.painn(*inputs[:6], of_energies.contiguous(), inputs[7])
             gradient = -forces
         return (None, None, gradient.to(inputs[2].dtype), *[None] * 5)
 
@@ -70,13 +66,11 @@ class KernelModule(nn.Module):
 
     def __init__(
         self, student: Student, dtype: str = "float32", *, threads: int = 1, skin: float = 1.0,
-        intervals: int = INTERVALS,
+        intervals: int | None = None,
     ):  # fmt: skip
         super().__init__()
         _register()
-        meta = describe(student, intervals)
-        assert dtype in DTYPES
-        packed = pack(meta, flat_parameters(student, dtype))
+        meta, packed = prepare(student, dtype, intervals)
         self.threads, self.skin = threads, float(skin)
         self.list = int(library().distill_new_list())
         self.register_buffer("meta", torch.from_numpy(meta))
@@ -100,9 +94,7 @@ class KernelModule(nn.Module):
         return energies.sum(), forces
 
     @torch.jit.export
-    def md(
-        self, positions: Tensor, numbers: Tensor, box: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def md(self, positions: Tensor, numbers: Tensor, box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Energies (N,), forces (N, 3), virial (3, 3)."""
         return torch.ops.distill.painn_md(
             self.meta, self.packed, positions.contiguous(), numbers, box.contiguous(),

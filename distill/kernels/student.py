@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distill.errors import DistillError
 from distill.kernels.library import call, library, pointer
-from distill.kernels.weights import DTYPES, INTERVALS, describe, flat_parameters, pack
+from distill.kernels.weights import prepare
 from distill.student.student import Student
 
 Array = NDArray[np.float64]
@@ -40,15 +40,18 @@ class KernelStudent:
         *,
         threads: int = 1,
         skin: float = 1.0,
-        intervals: int = INTERVALS,
+        intervals: int | None = None,
     ):
-        if dtype not in DTYPES:
-            raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
-        self.threads, self.skin = threads, skin
-        self._meta = describe(student, intervals)
-        self._packed = pack(self._meta, flat_parameters(student, dtype))
-        self._bits = 8 * self._packed.itemsize
-        self._model = (pointer(self._meta), len(self._meta), self._bits, pointer(self._packed))
+        self.__setstate__((threads, skin, *prepare(student, dtype, intervals)))
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.threads, self.skin, self._meta, self._packed
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Also for copies, which get a neighbour list of their own."""
+        self.threads, self.skin, self._meta, self._packed = state
+        bits = 8 * self._packed.itemsize
+        self._model = (pointer(self._meta), len(self._meta), bits, pointer(self._packed))
         self.list = int(library().distill_new_list())
         weakref.finalize(self, library().distill_free_list, self.list)
 
@@ -142,7 +145,7 @@ def kernel_neighbours(
     arguments = (len(x), pointer(x), pointer(box), pointer(flags), float(cutoff), threads)
     count = int(loaded.distill_neighbours(*arguments, None, None, None))
     if count < 0:
-        raise DistillError(f"The kernel refused: {loaded.distill_error().decode()}.")
+        raise DistillError(loaded.distill_error().decode())
     edges, shift = np.empty((2, count), dtype=np.int64), np.empty((count, 3))
     loaded.distill_neighbours(*arguments, pointer(edges[0]), pointer(edges[1]), pointer(shift))
     return edges, shift

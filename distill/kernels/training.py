@@ -65,9 +65,9 @@ class TrainingKernel:
 
     def __init__(
         self, student: Student, dtype: str = "float32", *, threads: int = 1,
-        intervals: int = INTERVALS,
+        intervals: int | None = None,
     ):  # fmt: skip
-        self.meta = describe(student, intervals)
+        self.meta = describe(student, intervals or INTERVALS[dtype])
         self.threads = threads
         self.parameters, packed = sizes(self.meta)
         self.packed = np.zeros(packed, dtype=dtype)

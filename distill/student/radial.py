@@ -3,7 +3,9 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from distill.student.precise import PreciseBuffers
 
 
 def cutoff_envelope(x: Tensor) -> Tensor:
@@ -16,7 +18,7 @@ def cutoff_envelope(x: Tensor) -> Tensor:
     return (1.0 - x) ** 3 * (1.0 + x * (3.0 + 6.0 * x))
 
 
-class BesselBasis(nn.Module):
+class BesselBasis(PreciseBuffers):
     """sqrt(2 / c) sin(n pi r / c) / r, n = 1..n_radial (Gasteiger et al., ICLR 2020)."""
 
     frequencies: Tensor
@@ -25,11 +27,11 @@ class BesselBasis(nn.Module):
         super().__init__()
         self.norm = math.sqrt(2.0 / cutoff)
         frequencies = torch.arange(1, n_radial + 1, dtype=torch.float64) * (math.pi / cutoff)
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.register_buffer("frequencies", frequencies, persistent=False)
         self.n_radial = n_radial
         self.cutoff = cutoff
 
     def forward(self, r: Tensor) -> Tensor:
         """r (E,) in Å -> (E, n_radial)."""
         r = r.unsqueeze(-1)
-        return self.norm * torch.sin(r * self.frequencies) / r
+        return self.norm * torch.sin(r * self.frequencies.to(r.dtype)) / r

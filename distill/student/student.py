@@ -1,20 +1,20 @@
 """The student: a PaiNN with reference energies, which answers in energies, forces and virial."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from ase.data import chemical_symbols
-from torch import Tensor, nn
+from torch import Tensor
 
 from distill.elements import symbols
 from distill.errors import DistillError
 from distill.student.config import StudentConfig, size_config
 from distill.student.edges import EdgeList
 from distill.student.painn import PaiNN
+from distill.student.precise import PreciseBuffers
 
 
-class Student(nn.Module):
+class Student(PreciseBuffers):
     """A small potential. All arguments and results are in eV and Å.
 
     positions (N, 3), float64 also for a float32 student; numbers (N,) int64 atomic numbers;
@@ -46,13 +46,6 @@ class Student(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(size_config(size))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Student":
-        # .float() and .to(dtype) must not round the reference energies
-        reference = self.reference
-        super()._apply(fn, recurse)
-        self.reference = reference.to(self.reference.device)
-        return self
 
     def check_elements(self, numbers: Any) -> None:
         """Raises DistillError when ``numbers`` (any integer sequence) has an unknown element."""

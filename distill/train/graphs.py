@@ -45,7 +45,6 @@ class Graph:
             forces=forces.astype(np.float32),
         )
 
-
     @cached_property
     def half(self) -> tuple[NDArray[np.int32], NDArray[np.float64] | None]:
         """Every pair once: (2, E / 2), and its shift (E / 2, 3) unless all are zero."""

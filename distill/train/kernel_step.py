@@ -52,13 +52,13 @@ class KernelInput:
             pairs[1],
             shifts,
         )
-        double = {"dtype": torch.float64}
+        double = torch.float64
         return cls(
             molecules,
-            torch.tensor([g.energy for g in graphs], **double),
+            torch.tensor([g.energy for g in graphs], dtype=double),
             torch.from_numpy(np.concatenate([g.forces for g in graphs]).astype(np.float64)),
-            torch.ones(int(first[-1]), **double),
-            torch.ones(len(graphs), **double),
+            torch.ones(int(first[-1]), dtype=double),
+            torch.ones(len(graphs), dtype=double),
             torch.from_numpy(1.0 / sizes),
         )
 
@@ -83,9 +83,7 @@ class KernelStep:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         energy, forces, components = self._forward(parameters, batch)
         components[0].backward()
-        flat = self.kernel.gradients(
-            batch.molecules, _numpy(energy.grad), _numpy(forces.grad)
-        )
+        flat = self.kernel.gradients(batch.molecules, _numpy(energy.grad), _numpy(forces.grad))
         sizes = [p.numel() for p in parameters]
         gradients = torch.from_numpy(flat).to(parameters[0].dtype).split(sizes)
         return (

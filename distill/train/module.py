@@ -213,7 +213,7 @@ class Distillation(L.LightningModule):
         """The averaged weights' loss on the validation batches."""
         loss = Loss(self.options.energy_weight)
         total, weight = torch.zeros(len(COMPONENTS)), 0.0
-        step = self._step
+        step: Any = self._step
         if step is None:
             step = (KernelStep if self.stream.kernel else EagerStep)(self.student, loss)
         for batch in self.valid_batches:

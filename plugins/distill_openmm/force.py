@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
+from distill.kernels import KernelModule, KernelStudent, choose_backend
 from distill.student import Student, load_student
-from distill_openmm.module import OpenMMStudent
+from distill_openmm.module import ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV, OpenMMStudent
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -29,6 +30,8 @@ def create_force(
     skin: float = 1.0,
     kind: str = "torch",
     device: str = "cpu",
+    backend: str = "auto",
+    threads: int | None = None,
 ) -> Any:
     """The student as an ``openmmtorch.TorchForce``, to be added to a System.
 
@@ -46,9 +49,12 @@ def create_force(
     reader in openmmtorch 1.10 does not fit OpenMM 8.6.1, and the process dies. A PythonForce can;
     OpenMM's XML holds it as a pickle.
 
-    A small molecule is fastest with one thread (``torch.set_num_threads(1)``), and when torch uses
-    several on a busy machine, they wait for each other by spinning, on time that OpenMM's threads
-    need: set OMP_WAIT_POLICY=PASSIVE in the environment.
+    backend: "kernel" (the fused one, on CPUs), "torch", or "auto", which takes the fastest that is
+    there. threads: how many the kernel may use on large systems (None: as many as torch); a small
+    molecule is fastest with one, and gets one.
+
+    Through torch, when it uses several threads on a busy machine, they wait for each other by
+    spinning, on time that OpenMM's threads need: call ``torch.set_num_threads(1)``.
 
     The energy includes the isolated atoms' energies. Raises DistillError for an element that the
     student does not know, for indices that are not there or twice, and without openmmtorch.
@@ -59,6 +65,10 @@ def create_force(
         raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
     if not skin > 0:
         raise DistillError(f"skin is {skin}; use a positive length in Å, 1.0 for example.")
+    if threads is not None and threads < 1:
+        raise DistillError(f"threads is {threads}; use 1 or more.")
+    # a TorchForce may run on any platform: its module decides at each call
+    chosen_backend = choose_backend(backend, device if kind == "python" else "cpu")
     own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
     own = own.eval().requires_grad_(False).to(device="cpu", dtype=PRECISIONS[dtype])
     chosen = None if atoms is None else [int(i) for i in atoms]
@@ -67,12 +77,19 @@ def create_force(
     if periodic is None:
         periodic = topology.getPeriodicBoxVectors() is not None
 
+    options: dict[str, Any] = {"skin": float(skin), "threads": threads or torch.get_num_threads()}
     if kind == "torch":
-        force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin)).eval())
+        kernel = KernelModule(own, dtype, **options) if chosen_backend == "kernel" else None
+        force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin), kernel).eval())
+    elif chosen_backend == "kernel":
+        fused = KernelStudent(own, dtype, **options)
+        force = python_force(
+            partial(compute_kernel, fused, np.array(numbers), bool(periodic)), chosen
+        )
     else:
         # OpenMM hands over the positions of the chosen atoms only
-        module = OpenMMStudent(own, numbers, None, float(skin)).eval()
-        force = python_force(module.to(device), chosen, bool(periodic))
+        module = OpenMMStudent(own, numbers, None, float(skin)).eval().to(device)
+        force = python_force(partial(compute, module, bool(periodic)), chosen)
     force.setUsesPeriodicBoundaryConditions(bool(periodic))
     return force
 
@@ -125,11 +142,11 @@ def torch_force(module: OpenMMStudent) -> Any:
     return force
 
 
-def python_force(module: OpenMMStudent, atoms: list[int] | None, periodic: bool) -> Any:
-    """The module as a PythonForce on the given atoms (None: all)."""
+def python_force(function: Callable[[Any], Any], atoms: list[int] | None) -> Any:
+    """A function of a State as a PythonForce on the given atoms (None: all)."""
     import openmm
 
-    force = openmm.PythonForce(partial(compute, module, periodic))
+    force = openmm.PythonForce(function)
     if atoms is not None:
         force.setParticles(atoms)
     return force
@@ -145,6 +162,19 @@ def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, N
         box = torch.from_numpy(state.getPeriodicBoxVectors(asNumpy=True)._value).to(device)
     energy, forces = module(positions, box)
     return energy.item(), forces.cpu().numpy()
+
+
+def compute_kernel(
+    kernel: KernelStudent, numbers: NDArray[np.int64], periodic: bool, state: Any
+) -> tuple[float, NDArray[np.float64]]:
+    """The same through the fused kernel, without torch."""
+    positions = state.getPositions(asNumpy=True)._value * ANGSTROM_PER_NM
+    box = None
+    if periodic:
+        box = state.getPeriodicBoxVectors(asNumpy=True)._value * ANGSTROM_PER_NM
+    answer = kernel.evaluate(positions, numbers, box, periodic)
+    energy = float(answer.energies.sum()) * KJ_PER_MOL_PER_EV
+    return energy, answer.forces * (KJ_PER_MOL_PER_EV * ANGSTROM_PER_NM)
 
 
 def _not_deprecated_name(record: logging.LogRecord) -> bool:

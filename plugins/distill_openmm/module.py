@@ -4,6 +4,7 @@ import torch
 from ase import units
 from torch import Tensor, nn
 
+from distill.kernels import KernelModule
 from distill.student import Student
 from distill_openmm.neighbours import SkinNeighbours
 
@@ -15,20 +16,31 @@ class OpenMMStudent(nn.Module):
     """A student behind OpenMM's units, with its neighbour list; to be scripted.
 
     numbers: the atomic numbers of the student's atoms. atoms: their indices in the System, or None
-    for all of it. Forces on other atoms are zero.
+    for all of it. Forces on other atoms are zero. kernel: the same student's, which then does the
+    work wherever the positions are on the CPU, or None.
     """
 
     numbers: Tensor
     atoms: Tensor
+    no_box: Tensor
 
-    def __init__(self, student: Student, numbers: list[int], atoms: list[int] | None, skin: float):
+    def __init__(
+        self,
+        student: Student,
+        numbers: list[int],
+        atoms: list[int] | None,
+        skin: float,
+        kernel: KernelModule | None = None,
+    ):
         super().__init__()
         self.student = student
+        self.kernel = kernel
         self.neighbours = SkinNeighbours(student.config.cutoff, skin)
         self.is_subset = atoms is not None
         self.length, self.energy = ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64))
         self.register_buffer("atoms", torch.tensor(atoms or [], dtype=torch.int64))
+        self.register_buffer("no_box", torch.zeros(0, dtype=torch.float64))
 
     def forward(self, positions: Tensor, box: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """positions (M, 3) of the System and, when periodic, its box (3, 3), in nm.
@@ -40,9 +52,20 @@ class OpenMMStudent(nn.Module):
             inner = inner.index_select(0, self.atoms)
         if box is not None:
             box = box.to(inner.dtype) * self.length
-        edge_index, edge_shift = self.neighbours(inner, box)
-        energy, forces = self.student(inner, self.numbers, edge_index, edge_shift)
+        energy, forces = self.compute(inner, box)
         forces = forces.to(positions.dtype) * (self.energy * self.length)
         if self.is_subset:
             forces = torch.zeros_like(positions).index_copy(0, self.atoms, forces)
         return energy * self.energy, forces
+
+    def compute(self, positions: Tensor, box: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Energy () in eV and forces in eV/Å, of the student's atoms alone."""
+        if self.kernel is not None:
+            if not positions.is_cuda:
+                cell = self.no_box
+                if box is not None:
+                    cell = box.double()
+                energies, forces, _ = self.kernel.md(positions, self.numbers, cell)
+                return energies.sum(), forces
+        edge_index, edge_shift = self.neighbours(positions, box)
+        return self.student(positions, self.numbers, edge_index, edge_shift)

@@ -58,7 +58,9 @@ class SkinNeighbours(nn.Module):
     def build(self, positions: Tensor, box: Tensor | None) -> None:
         """All directed pairs within cutoff + skin: every atom against every atom and its images."""
         if not bool(torch.isfinite(positions).all()):
-            raise RuntimeError("Particle coordinate is NaN or infinite: the simulation broke up.")
+            raise RuntimeError(
+                "A particle has a coordinate that is NaN or infinite: the simulation broke up."
+            )
         n, reach = positions.shape[0], self.cutoff + self.skin
         images = torch.zeros((1, 3), dtype=positions.dtype, device=positions.device)
         to_fractional = images

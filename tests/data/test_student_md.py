@@ -10,7 +10,7 @@ from ase.build import molecule as ase_molecule
 from distill.data.dataset import Dataset
 from distill.data.explore import Explorer, Explorers, first_geometries
 from distill.data.molecules import from_smiles
-from distill.data.student_md import _BatchedForces, bonded_pairs, intact, student_md
+from distill.data.student_md import _KernelForces, _TorchForces, bonded_pairs, intact, student_md
 from distill.student import Student, save_student
 from distill.student.config import StudentConfig
 from distill.teacher import TeacherSpec
@@ -31,17 +31,20 @@ def repulsive() -> Student:
     return student
 
 
-def test_batched_forces_equal_ase_one_by_one(ethanol: Atoms, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("forces", [_KernelForces, _TorchForces])
+def test_replicas_forces_equal_ase_one_by_one(
+    forces: type, ethanol: Atoms, rng: np.random.Generator
+) -> None:
     student = Student.untrained("ultra-tiny")
     geometries = ethanol.positions + rng.normal(0, 0.05, (3, len(ethanol), 3))
-    batched = _BatchedForces(student, ethanol.numbers, 3)
+    batched = forces(student, ethanol.numbers, 3)
     for shift in (0.0, 0.02, 0.9):  # the list kept, and built anew
         moved = geometries + shift * rng.normal(0, 1, geometries.shape).clip(-1, 1) / 3
         found = batched(moved)
         for k in range(3):
             atoms = ethanol.copy()
             atoms.positions = moved[k]
-            atoms.calc = StudentCalculator(student, dtype="float64")
+            atoms.calc = StudentCalculator(student, dtype="float64", backend="torch")
             assert np.abs(found[k] - atoms.get_forces()).max() < 1e-4
 
 

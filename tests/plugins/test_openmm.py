@@ -160,7 +160,7 @@ def test_a_broken_simulation_says_so(tiny_file, drug, engines, kind):
     force = create_force(tiny_file, engines.topology(drug), kind=kind)
     context = engines.context(engines.system(drug, force))
     drug.positions[3, 1] = np.nan
-    with pytest.raises(openmm.OpenMMException, match="Particle coordinate is NaN"):
+    with pytest.raises(openmm.OpenMMException, match="has a coordinate that is NaN"):
         engines.evaluate(context, drug.positions)
 
 

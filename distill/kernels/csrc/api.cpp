@@ -73,7 +73,7 @@ void with_precision(int precision, const std::function<void(float)> &single,
   else if (precision == 64)
     twice(0);
   else
-    throw std::runtime_error("precision must be 32 or 64");
+    throw std::runtime_error("The precision must be 32 or 64.");
 }
 
 // The splines depend on three numbers, which seldom change.
@@ -94,8 +94,9 @@ std::vector<int32_t> species(const Student &st, int64_t n, const int64_t *number
   for (int64_t i = 0; i < n; ++i) {
     const int z = numbers[i] >= 0 && numbers[i] < 256 ? st.species_of[numbers[i]] : -1;
     if (z < 0)
-      throw std::runtime_error("the student does not know the element with atomic number " +
-                               std::to_string(numbers[i]));
+      throw std::runtime_error("The student does not know the element with atomic number " +
+                               std::to_string(numbers[i]) +
+                               "; train one on data that has the element.");
     found[i] = z;
   }
   return found;
@@ -146,7 +147,7 @@ void one_direction(int64_t n, int64_t n_edges, const int64_t *centre, const int6
   for (int64_t e = 0; e < n_edges; ++e) {
     const int64_t a = centre[e], b = neighbour[e];
     if (a < 0 || b < 0 || a >= n || b >= n)
-      throw std::runtime_error("an edge names an atom that is not there");
+      throw std::runtime_error("An edge names an atom that is not there; edge_index must be below N.");
     if (a > b) continue;
     if (a == b) {
       if (!shift) continue;
@@ -241,7 +242,7 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
           i[k] = batch.centre[q + k] - int32_t(a);
           j[k] = batch.neighbour[q + k] - int32_t(a);
           if (i[k] < 0 || j[k] < 0 || i[k] >= n || j[k] >= n)
-            throw std::runtime_error("a pair of the batch joins two molecules");
+            throw std::runtime_error("A pair of the batch joins two molecules.");
         }
         candidates.set({int(n), 1}, pairs, i.data(), j.data(),
                        batch.shift ? batch.shift + 3 * q : nullptr);
@@ -309,7 +310,7 @@ int distill_set_isa(const char *name) {
         isa = k;
         return;
       }
-    throw std::runtime_error(std::string("this machine does not have ") + name);
+    throw std::runtime_error(std::string("This machine does not have ") + name + ".");
   });
 }
 

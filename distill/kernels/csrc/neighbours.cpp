@@ -108,7 +108,8 @@ Frame make_frame(int n, const double *x, const double *box, const bool *periodic
   for (int d = 0; d < 3; ++d) scale *= length(f.box + 3 * d);
   if (!(std::fabs(volume) > 1e-9 * scale) || !(scale > 0))
     throw std::runtime_error(
-        "the box is periodic along a vector that is missing or lies in the plane of the others");
+        "The system is periodic along a direction without a cell vector (or the vectors lie in one "
+        "plane); set the cell, or switch the periodicity off.");
   for (int d = 0; d < 3; ++d) {
     f.height[d] = std::fabs(volume) / length(across + 3 * d);
     for (int c = 0; c < 3; ++c) f.inverse[3 * c + d] = across[3 * d + c] / volume;
@@ -139,8 +140,9 @@ void NeighbourList::update(int n, const double *x, const double *box, const bool
   if (still_good(n, x, box, periodic, threads)) return;
   for (int k = 0; k < 3 * n; ++k)
     if (!std::isfinite(x[k]))
-      throw std::runtime_error("atom " + std::to_string(k / 3) +
-                               " has a coordinate that is NaN or infinite");
+      throw std::runtime_error("Atom " + std::to_string(k / 3) +
+                               " has a coordinate that is NaN or infinite; look at how it came "
+                               "about.");
   build(n, x, box, periodic, threads);
   built_positions_.assign(x, x + 3 * size_t(n));
   threads_ = threads;

@@ -27,7 +27,7 @@ struct Student {
 
   Student(const double *meta, int64_t length) {
     if (length < 6 || length != 6 + 4 * int64_t(meta[3]))
-      throw std::runtime_error("the description of the student has a wrong length");
+      throw std::runtime_error("The description of the student has a wrong length.");
     shape.hidden = int(meta[0]);
     shape.layers = int(meta[1]);
     n_radial = int(meta[2]);
@@ -37,7 +37,9 @@ struct Student {
     shape.half = (shape.hidden / 2 + 15) / 16 * 16;
     if (shape.hidden < 16 || shape.hidden > 512 || shape.hidden % 16 || shape.layers < 1 ||
         shape.layers > LAYERS_AT_MOST || shape.intervals < 8)
-      throw std::runtime_error("the kernel takes 16 to 512 features, a multiple of 16, and at most 8 layers");
+      throw std::runtime_error(
+          "The kernel takes 16 to 512 features, a multiple of 16, and at most 8 layers; use "
+          "backend='torch'.");
     for (int &z : species_of) z = -1;
     for (int k = 0; k < shape.n_elements; ++k) {
       const double *e = meta + 6 + 4 * k;

@@ -41,7 +41,7 @@ struct Torch {
 
 constexpr int32_t CPU = 0, INT64 = 4, FLOAT32 = 6, FLOAT64 = 7;
 
-[[noreturn]] void fail(const std::string &why) { throw std::runtime_error("distill: " + why); }
+[[noreturn]] void fail(const std::string &why) { throw std::runtime_error(why); }
 void check(Error error) {
   if (error) fail("a call of torch failed");
 }

@@ -1,0 +1,94 @@
+"""What computes for ``StudentCalculator``: torch, or the fused kernel."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from distill.errors import DistillError
+from distill.kernels import KernelStudent
+from distill.student import Student
+from distill.student.neighbours import SkinList
+
+CLOSEST = 0.3
+"""Å; atoms nearer than this are a mistake in the input, not chemistry."""
+
+Result = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+class Backend(Protocol):
+    """rebuilds: how often the neighbour list has been built."""
+
+    @property
+    def rebuilds(self) -> int: ...
+
+    def __call__(self, atoms: Atoms) -> Result:
+        """Energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) in eV."""
+
+
+class KernelBackend:
+    """The fused kernel, on the CPU; its neighbour list is its own."""
+
+    def __init__(self, student: Student, dtype: str, skin: float, threads: int):
+        self.kernel = KernelStudent(student, dtype, skin=skin, threads=threads)
+
+    @property
+    def rebuilds(self) -> int:
+        return self.kernel.rebuilds
+
+    def __call__(self, atoms: Atoms) -> Result:
+        answer = self.kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
+        refuse_overlap(*answer.closest)
+        return answer.energies, answer.forces, answer.virial
+
+
+class TorchBackend:
+    """The student as it is, on any device."""
+
+    def __init__(self, student: Student, device: str, skin: float):
+        self.student = student
+        self.device = torch.device(device)
+        self.neighbours = SkinList(student.config.cutoff, skin)
+        # what the last call has left, as tensors: in MD, only the positions change
+        self._numbers: tuple[NDArray[np.int64], torch.Tensor] | None = None
+        self._edges: tuple[object, torch.Tensor, torch.Tensor] | None = None
+
+    @property
+    def rebuilds(self) -> int:
+        return self.neighbours.rebuilds
+
+    def __call__(self, atoms: Atoms) -> Result:
+        if self._numbers is None or not np.array_equal(self._numbers[0], atoms.numbers):
+            tensor = torch.tensor(atoms.numbers, dtype=torch.int64, device=self.device)
+            self._numbers = (atoms.numbers.copy(), tensor)
+        positions = torch.from_numpy(atoms.positions).to(self.device)
+        edges = self._edges_of(atoms, positions)
+        energies, forces, virial = self.student.evaluate(positions, self._numbers[1], *edges)
+        return energies.cpu().numpy(), forces.double().cpu().numpy(), virial.double().cpu().numpy()
+
+    def _edges_of(self, atoms: Atoms, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Edges within the cutoff: dropping the skin's costs far less than the network on them."""
+        edges = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
+        if self._edges is None or self._edges[0] is not edges:
+            index, shift = (torch.from_numpy(part).to(self.device) for part in edges)
+            self._edges = (edges, index, shift)
+        _, index, shift = self._edges
+        if index.shape[1] == 0:
+            return index, shift
+        vectors = positions.index_select(0, index[1]) + shift - positions.index_select(0, index[0])
+        squares = (vectors * vectors).sum(1)
+        nearest = int(squares.argmin())
+        refuse_overlap(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+        near = (squares < self.student.config.cutoff**2).nonzero().squeeze(1)
+        return index.index_select(1, near), shift.index_select(0, near)
+
+
+def refuse_overlap(distance: float, i: int, j: int) -> None:
+    """DistillError for two atoms on top of each other."""
+    if distance < CLOSEST:
+        raise DistillError(
+            f"Atoms {min(i, j)} and {max(i, j)} are {distance:.2f} Å apart; "
+            "mend the geometry, where two atoms overlap."
+        )
