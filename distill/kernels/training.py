@@ -2,7 +2,7 @@
 
 No second derivative is taken. With v = dL/dF held fixed, the gradient of a force loss is that of
 -v . dE/dx, a derivative of dE/dw along v: two energy gradients, at x + eps v and x - eps v, give it
-(error of order eps^2; the largest displacement is 0.002 Å).
+(error of order eps^2; the largest displacement is 0.0007 Å).
 """
 
 import ctypes
@@ -15,8 +15,10 @@ from distill.kernels.library import call, pointer
 from distill.kernels.weights import INTERVALS, describe, pack, sizes
 from distill.student.student import Student
 
-DISPLACEMENT = 0.002
-"""Å, the largest of a molecule's atoms."""
+DISPLACEMENT = 0.0007
+"""Å, the largest of a molecule's atoms. In float32 the gradient of a force loss is then within
+0.02 (`ultra-tiny`) to 0.06 percent (`original`) of the double backward in float64; three times as
+far it is the curvature that shows (0.01 to 0.4 percent), a third as far the rounding (0.05)."""
 
 
 class _Batch(ctypes.Structure):
