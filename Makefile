@@ -63,11 +63,13 @@ env: $(STAMP) ## only the environment .venv
 .PHONY: clean
 clean: ## removes what make made, .venv and demo/ too
 	rm -rf .venv demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -f distill/kernels/libdistill.*
 	find distill plugins tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that an interrupted installation is taken up again.
 # Python 3.11 and 3.12 come first: orb-models does not install on 3.13.
-$(STAMP): pyproject.toml constraints.txt
+# Installing compiles the kernel, too, and does so again when its sources have changed.
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard distill/kernels/csrc/*)
 	@if [ ! -x $(BIN)/pip ]; then \
 	  python=; \
 	  for allowed in '(3, 11) <= v < (3, 13)' '(3, 13) <= v'; do \
