@@ -100,8 +100,9 @@ class Step:
 
         last = len(weights.layers) - 1
         pair_arrays["species"] = self.species
-        dense_constants = {"F": f, "H": h, "ATOMS": ATOMS, "PRECISION": precision}
+        dense_constants = {"F": f, "H": h, "ATOMS": ATOMS, "CHUNK": 16, "PRECISION": precision}
         blocks, dense_warps = -(-n // ATOMS), 4 if f < 128 else 8
+        scratch = floats(n, 3, f)
         # a tile of pairs x features: 512 numbers, four for each thread of four warps
         edges = max(2, 512 // f)
 
@@ -151,24 +152,35 @@ class Step:
                 "a2": layer.a2,
                 "a2_b": layer.a2_b,
             }
+            back = {
+                "mix_t": layer.mix_t,
+                "a1_t": layer.a1_t,
+                "a2_t": layer.a2_t,
+                "kept": floats(n, 9, f),
+                "da": floats(n, h),
+                "gs": gs[k % 2],
+                "gv": gv[k % 2],
+                "scratch": scratch,
+                "n_atoms": n,
+            }
             if k == last:
                 turn = {
-                    **{"s": s_mid, "v": v_mid, **update},
+                    **{"s": s_mid, "v": v_mid, **update, **back},
                     "read1": weights.read1,
                     "read1_b": weights.read1_b,
+                    "read1_t": weights.read1_t,
                     "read2": weights.read2,
                     "energies": self.energies,
-                    "gs": gs[k % 2],
-                    "gv": gv[k % 2],
-                    "n_atoms": n,
                 }
                 forward.append(Launch(dense.dense_turn, blocks, turn, dense_constants, dense_warps))
                 break
             following = weights.layers[k + 1]
             s, v, phi = floats(n, f), floats(n, 3, f), floats(n, 3, f)
-            kept = {"kept": floats(n, 9, f), "da": floats(n, h), "dphi": floats(n, f)}
+            dphi = floats(n, f)
             onward = {
-                **{"s": s_mid, "v": v_mid, **update, **kept},
+                **{"s": s_mid, "v": v_mid, **update, "kept": back["kept"], "da": back["da"]},
+                "dphi": dphi,
+                "scratch": scratch,
                 "phi1": following.phi1,
                 "phi1_b": following.phi1_b,
                 "phi2": following.phi2,
@@ -182,18 +194,13 @@ class Step:
                 Launch(dense.dense_forward, blocks, onward, dense_constants, dense_warps)
             )
             back = {
+                **back,
                 "gphi": gphi,
                 "gs_next": gs[(k + 1) % 2],
                 "gv_next": gv_in,
-                **kept,
-                "phi1": following.phi1,
-                "phi2": following.phi2,
-                "mix": layer.mix,
-                "a1": layer.a1,
-                "a2": layer.a2,
-                "gs": gs[k % 2],
-                "gv": gv[k % 2],
-                "n_atoms": n,
+                "dphi": dphi,
+                "phi1_t": following.phi1_t,
+                "phi2_t": following.phi2_t,
             }
             backward.append(
                 Launch(dense.dense_backward, blocks, back, dense_constants, dense_warps)

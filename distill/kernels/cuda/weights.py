@@ -34,6 +34,12 @@ class LayerWeights:
     a1_b: Tensor  # (H,)
     a2: Tensor  # (A, H, F)
     a2_b: Tensor  # (A, F)
+    # transposed, (out, in) in each part, for the way back
+    phi1_t: Tensor
+    phi2_t: Tensor
+    mix_t: Tensor
+    a1_t: Tensor
+    a2_t: Tensor
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Weights:
     phi0: Tensor  # (elements, 2, F): the first message's network is a function of the element
     read1: Tensor  # (F, H)
     read1_b: Tensor  # (H,)
+    read1_t: Tensor  # (H, F)
     read2: Tensor  # (H,)
     elements: Tensor  # (elements, 3) float64: Z, 1 / screening length (1/Å), covalent radius (Å)
     reference: Tensor  # (elements,) float64, eV, with the readout's bias
@@ -98,6 +105,11 @@ def pack(student: Student, device: torch.device) -> Weights:
                 a1_b=put(a1_b[0], h),
                 a2=put(a2[0], outputs, h, f),
                 a2_b=put(a2_b, outputs, f),
+                phi1_t=put(phi1[0, 0].mT, f, f),
+                phi2_t=put(phi2[0].mT, parts, f, f),
+                mix_t=put(mix[0].mT, 2, f, f),
+                a1_t=put(a1[:, 0].mT, 2, h, f),
+                a2_t=put(a2[0].mT, outputs, f, h),
             )
         )
 
@@ -119,6 +131,7 @@ def pack(student: Student, device: torch.device) -> Weights:
         phi0=put(phi0, n_elements, 2, f),
         read1=put(read1[0, 0], f, h),
         read1_b=put(read1_b[0], h),
+        read1_t=put(read1[0, 0].mT, h, f),
         read2=put(read2[0, 0, :, 0], h),
         elements=torch.stack([zbl.z, zbl.inverse_screening, zbl.radii], dim=-1).to(device),
         reference=(student.reference + read2_b.detach().flatten()).to(device),
