@@ -173,7 +173,7 @@ def message_backward(
     gphi,  # out: (N, 3, F), not in the first layer
     gv_in,  # out: (N, 3, F): dE by v, not in the first layer
     forces,  # added to: (N, 3) float64
-    virial,  # added to: (9, N) float64
+    virial,  # added to: (6, N) float64: xx, xy, xz, yy, yz, zz
     n_atoms,
     n_edges,
     SPACING: tl.constexpr,  # Å between two knots
@@ -212,15 +212,12 @@ def message_backward(
     fx = tl.zeros([EDGES], tl.float32)
     fy = tl.zeros([EDGES], tl.float32)
     fz = tl.zeros([EDGES], tl.float32)
-    wxx = tl.zeros([EDGES], tl.float32)
-    wxy = tl.zeros([EDGES], tl.float32)
-    wxz = tl.zeros([EDGES], tl.float32)
-    wyx = tl.zeros([EDGES], tl.float32)
-    wyy = tl.zeros([EDGES], tl.float32)
-    wyz = tl.zeros([EDGES], tl.float32)
-    wzx = tl.zeros([EDGES], tl.float32)
-    wzy = tl.zeros([EDGES], tl.float32)
-    wzz = tl.zeros([EDGES], tl.float32)
+    xx = tl.zeros([EDGES], tl.float32)
+    xy = tl.zeros([EDGES], tl.float32)
+    xz = tl.zeros([EDGES], tl.float32)
+    yy = tl.zeros([EDGES], tl.float32)
+    yz = tl.zeros([EDGES], tl.float32)
+    zz = tl.zeros([EDGES], tl.float32)
     for at in range(start, stop, EDGES):
         e = at + tl.arange(0, EDGES)
         inside = e < stop
@@ -300,16 +297,16 @@ def message_backward(
         fx += g_x
         fy += g_y
         fz += g_z
-        half = 0.5 * r  # the pair comes again, seen from j
-        wxx += half * u_x * g_x
-        wxy += half * u_x * g_y
-        wxz += half * u_x * g_z
-        wyx += half * u_y * g_x
-        wyy += half * u_y * g_y
-        wyz += half * u_y * g_z
-        wzx += half * u_z * g_x
-        wzy += half * u_z * g_y
-        wzz += half * u_z * g_z
+        # the virial of all atoms is symmetric, so that six sums do. The pair comes again, seen
+        # from j: half of it is taken here
+        half = 0.5 * r
+        xx += half * u_x * g_x
+        yy += half * u_y * g_y
+        zz += half * u_z * g_z
+        half *= 0.5
+        xy += half * (u_x * g_y + u_y * g_x)
+        xz += half * (u_x * g_z + u_z * g_x)
+        yz += half * (u_y * g_z + u_z * g_y)
 
     if not FIRST:
         tl.store(gphi + i * (3 * F) + c, tl.sum(gphi0, 0))
@@ -322,15 +319,12 @@ def message_backward(
     add(forces + 3 * i, fx)
     add(forces + 3 * i + 1, fy)
     add(forces + 3 * i + 2, fz)
-    add(virial + i, wxx)
-    add(virial + n_atoms + i, wxy)
-    add(virial + 2 * n_atoms + i, wxz)
-    add(virial + 3 * n_atoms + i, wyx)
-    add(virial + 4 * n_atoms + i, wyy)
-    add(virial + 5 * n_atoms + i, wyz)
-    add(virial + 6 * n_atoms + i, wzx)
-    add(virial + 7 * n_atoms + i, wzy)
-    add(virial + 8 * n_atoms + i, wzz)
+    add(virial + i, xx)
+    add(virial + n_atoms + i, xy)
+    add(virial + 2 * n_atoms + i, xz)
+    add(virial + 3 * n_atoms + i, yy)
+    add(virial + 4 * n_atoms + i, yz)
+    add(virial + 5 * n_atoms + i, zz)
 
 
 @triton.jit

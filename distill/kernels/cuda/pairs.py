@@ -28,7 +28,7 @@ def find_pairs(
     pair_geometry,  # out: (5, E) float32: unit vector, distance, place between two knots
     energies,  # out: (N,) float64: reference and half the repulsion
     forces,  # out: (N, 3) float64
-    virial,  # out: (9, N) float64
+    virial,  # out: (6, N) float64: xx, xy, xz, yy, yz, zz
     n_atoms,
     n_edges,
     CUTOFF: tl.constexpr,
@@ -128,15 +128,9 @@ def find_pairs(
     tl.store(forces + 3 * i, tl.sum(fx, 0))
     tl.store(forces + 3 * i + 1, tl.sum(fy, 0))
     tl.store(forces + 3 * i + 2, tl.sum(fz, 0))
-    sxy = tl.sum(xy, 0)
-    sxz = tl.sum(xz, 0)
-    syz = tl.sum(yz, 0)
     tl.store(virial + i, tl.sum(xx, 0))
-    tl.store(virial + n_atoms + i, sxy)
-    tl.store(virial + 2 * n_atoms + i, sxz)
-    tl.store(virial + 3 * n_atoms + i, sxy)
-    tl.store(virial + 4 * n_atoms + i, tl.sum(yy, 0))
-    tl.store(virial + 5 * n_atoms + i, syz)
-    tl.store(virial + 6 * n_atoms + i, sxz)
-    tl.store(virial + 7 * n_atoms + i, syz)
-    tl.store(virial + 8 * n_atoms + i, tl.sum(zz, 0))
+    tl.store(virial + n_atoms + i, tl.sum(xy, 0))
+    tl.store(virial + 2 * n_atoms + i, tl.sum(xz, 0))
+    tl.store(virial + 3 * n_atoms + i, tl.sum(yy, 0))
+    tl.store(virial + 4 * n_atoms + i, tl.sum(yz, 0))
+    tl.store(virial + 5 * n_atoms + i, tl.sum(zz, 0))

@@ -68,7 +68,10 @@ class Step:
         self._atoms = torch.arange(n + 1, device=device)
         # results
         self.energies, self.forces, self.virial = doubles(n), doubles(n, 3), doubles(3, 3)
-        self._virials = doubles(9, n)
+        self._virials = doubles(6, n)
+        # six sums as a symmetric matrix
+        self._six = doubles(6)
+        self._matrix = torch.tensor([0, 1, 2, 1, 3, 4, 2, 4, 5], device=device)
 
         pair_arrays = {
             "row": self.row,
@@ -103,8 +106,9 @@ class Step:
         dense_constants = {"F": f, "H": h, "ATOMS": ATOMS, "CHUNK": 16, "PRECISION": precision}
         blocks, dense_warps = -(-n // ATOMS), 4 if f < 128 else 8
         scratch = floats(n, 3, f)
-        # a tile of pairs x features: 512 numbers, four for each thread of four warps
-        edges = max(2, 512 // f)
+        # a tile of pairs x features is 512 numbers, two for each thread: with more of them the way
+        # back, which keeps some thirty tiles, would need twice the registers (docs/cuda.md)
+        edges, message_warps = max(2, 512 // f), 8
 
         def message_constants(layer: int) -> dict[str, Any]:
             return {"F": f, "FIRST": layer == 0, "EDGES": edges}
@@ -124,7 +128,7 @@ class Step:
                     n,
                     {**shared, "s": s, "s_out": s_mid, "v_out": v_mid},
                     message_constants(k),
-                    warps=4,
+                    warps=message_warps,
                 )
             )
             backward.append(
@@ -142,7 +146,7 @@ class Step:
                         "n_atoms": n,
                     },
                     {**message_constants(k), "SPACING": weights.cutoff / weights.intervals},
-                    warps=4,
+                    warps=message_warps,
                 )
             )
             update = {
@@ -245,4 +249,5 @@ class Step:
         """Computes the results from the inputs."""
         for launch in self.launches:
             launch()
-        torch.sum(self._virials.view(3, 3, -1), dim=2, out=self.virial)
+        torch.sum(self._virials, dim=1, out=self._six)
+        torch.index_select(self._six, 0, self._matrix, out=self.virial.view(9))
