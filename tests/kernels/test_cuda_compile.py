@@ -23,13 +23,16 @@ def launches(size: str, precision: str) -> dict[str, Launch]:
     cpu = torch.device("cpu")
     step = Step(pack(Student.untrained(size), cpu), 50, 1024, cpu, precision)
     return {
-        launch.kernel.__name__ + (" of the first layer" if launch.constants.get("FIRST") else ""): launch
+        launch.kernel.__name__
+        + (" of the first layer" if launch.constants.get("FIRST") else ""): launch
         for launch in step.launches
     }
 
 
 def compiled(launch: Launch, capability: int) -> CompiledKernel:
     names = launch.kernel.arg_names
+    # a launch refuses what the kernel does not know, and the interpreter does not
+    assert set(names) == {*launch.arguments, *launch.constants}
     signature, aligned = {}, {}
     for k, name in enumerate(names):
         if name in launch.constants:

@@ -1,4 +1,4 @@
-"""The student as fused Triton kernels for NVIDIA GPUs, forward and back; docs/cuda.md explains it."""
+"""The student as fused Triton kernels for NVIDIA GPUs, forward and back: see docs/cuda.md."""
 
 from importlib.util import find_spec
 
@@ -25,7 +25,9 @@ def _obstacle(device: str = "cuda") -> str | None:
     if torch.version.cuda is None:
         return "this torch is built without CUDA; install a CUDA build of torch"
     if not torch.cuda.is_available():
-        return "torch finds no CUDA device; check the driver with `nvidia-smi`, or use another backend"
+        return (
+            "torch finds no CUDA device; check the driver with `nvidia-smi`, or use another backend"
+        )
     if torch.cuda.get_device_capability(device) < (8, 0):
         return "the GPU is older than compute capability 8.0; use a newer one, or another backend"
     return None

@@ -232,7 +232,7 @@ def update_backward(
     tl.store(gv + at3 + 2 * F, g_z, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_atoms"])
 def dense_forward(
     s,  # (N, F) after this layer's message
     v,  # (N, 3, F)
@@ -259,6 +259,7 @@ def dense_forward(
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """An update, and the message network of the layer after it."""
     atom = tl.program_id(0) * ATOMS + tl.arange(0, ATOMS)[:, None]
     here = atom < n_atoms
     c = tl.arange(0, F)[None, :]
@@ -294,7 +295,7 @@ def dense_forward(
     tl.store(to + 2 * F, p2 + tl.load(phi2_b + 2 * F + c), mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_atoms"])
 def dense_turn(
     s,  # (N, F) after the last message
     v,  # (N, 3, F)
@@ -323,6 +324,7 @@ def dense_turn(
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """The last update and the readout, and back through both."""
     atoms = tl.program_id(0) * ATOMS + tl.arange(0, ATOMS)
     atom = atoms[:, None]
     here = atom < n_atoms
@@ -363,7 +365,7 @@ def dense_turn(
     )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_atoms"])
 def dense_backward(
     gphi,  # (N, 3, F): dE by what the next layer's message network says
     gs_next,  # (N, F): dE by the scalars after the next layer's message
@@ -386,6 +388,7 @@ def dense_backward(
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """Back through a message network, and the update of the layer before it."""
     atom = tl.program_id(0) * ATOMS + tl.arange(0, ATOMS)[:, None]
     here = atom < n_atoms
     c = tl.arange(0, F)[None, :]

@@ -9,9 +9,9 @@ from distill.kernels.cuda.student import CudaStudent
 class GraphedStudent:
     """One system, evaluated again and again by replaying a CUDA graph.
 
-    numbers (N,): the atoms, which stay the same. capacity: the most edges that a neighbour list will
-    hold. Give edges with :meth:`set_edges` before the first evaluation and whenever the list is
-    rebuilt; the graph reads them from arrays of fixed size and need not be captured again. With
+    numbers (N,): the atoms, which stay the same. capacity: the most edges that a neighbour list
+    will hold. Give edges with :meth:`set_edges` before the first evaluation and whenever the list
+    is rebuilt; the graph reads them from arrays of fixed size and need not be captured again. With
     Triton's interpreter, which knows no graphs, the kernels run one by one.
     """
 
@@ -42,7 +42,7 @@ class GraphedStudent:
         self._work.set_edges(edge_index, edge_shift, by_centre)
 
     def evaluate(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Energies (N,), forces (N, 3), virial (3, 3), float64: arrays that the next call overwrites."""
+        """Energies (N,), forces (N, 3), virial (3, 3), float64: the next call overwrites them."""
         self._work.set_positions(positions)
         if self._graph is not None:
             self._graph.replay()

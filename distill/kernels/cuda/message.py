@@ -62,9 +62,7 @@ def filters(at, here, ROW: tl.constexpr, b0, b1, b2, b3, b4, b5):
 
 
 @triton.jit
-def filters_and_slopes(
-    at, here, ROW: tl.constexpr, b0, b1, b2, b3, b4, b5, d0, d1, d2, d3, d4, d5
-):
+def filters_and_slopes(at, here, ROW: tl.constexpr, b0, b1, b2, b3, b4, b5, d0, d1, d2, d3, d4, d5):
     """A filter and its derivative by the distance: each row is loaded once."""
     c0 = tl.load(at, mask=here, other=0.0)
     c1 = tl.load(at + ROW, mask=here, other=0.0)
@@ -96,6 +94,7 @@ def message_forward(
     FIRST: tl.constexpr,
     EDGES: tl.constexpr,
 ):
+    """One atom's scalars and vectors, and what its neighbours have told it."""
     PARTS: tl.constexpr = 2 if FIRST else 3
     ROW: tl.constexpr = PARTS * F
     i = tl.program_id(0)
@@ -157,7 +156,7 @@ def message_forward(
     tl.store(v_out + i * (3 * F) + 2 * F + c, z_sum)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_atoms"])
 def message_backward(
     row,  # (N + 1,) int32
     count,  # (N,) int32
@@ -181,6 +180,7 @@ def message_backward(
     FIRST: tl.constexpr,
     EDGES: tl.constexpr,
 ):
+    """What one atom's pairs add to dE by the message's arguments and by the positions."""
     PARTS: tl.constexpr = 2 if FIRST else 3
     ROW: tl.constexpr = PARTS * F
     i = tl.program_id(0)
@@ -247,9 +247,7 @@ def message_backward(
         gz_j = tl.load(gv + spread(j) * (3 * F) + 2 * F + columns, mask=here, other=0.0)
 
         # scalars: from j to i, and from i to j
-        f, df = filters_and_slopes(
-            rows, here, ROW, b0, b1, b2, b3, b4, b5, d0, d1, d2, d3, d4, d5
-        )
+        f, df = filters_and_slopes(rows, here, ROW, b0, b1, b2, b3, b4, b5, d0, d1, d2, d3, d4, d5)
         phi0_j = tl.load(phi_j, mask=here, other=0.0)
         slope = df * (gs_i * phi0_j + gs_j * phi0_i)
         if not FIRST:

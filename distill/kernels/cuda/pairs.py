@@ -13,7 +13,7 @@ import triton.language as tl
 COULOMB = tl.constexpr(14.399645478425668)  # e^2 / (4 pi epsilon_0) in eV Å
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_atoms"])
 def find_pairs(
     positions,  # (N, 3) Å
     row,  # (N + 1,) int32: candidates of atom i are row[i] .. row[i + 1]
@@ -35,6 +35,7 @@ def find_pairs(
     INTERVALS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """One atom's pairs within the cutoff, and its energy, force and virial by repulsion."""
     i = tl.program_id(0)
     start = tl.load(row + i)
     stop = tl.load(row + i + 1)

@@ -1,8 +1,8 @@
 """Filters as quintic splines: the coefficients, fitted once when a student is packed.
 
 A filter of PaiNN depends on the distance alone, so it is tabulated. Between two of the equidistant
-knots it is the sum of six B-splines times six consecutive rows of a table; its derivative is that of
-the splines, so that forces stay the exact derivatives of the energy that is computed.
+knots it is the sum of six B-splines times six consecutive rows of a table; its derivative is that
+of the splines, so that forces stay the exact derivatives of the energy that is computed.
 """
 
 import torch
@@ -32,7 +32,7 @@ def basis_splines(basis: BesselBasis, intervals: int = INTERVALS) -> Tensor:
     """Coefficients (intervals + 5, n_radial + 1) float64 of what every filter is linear in.
 
     That is each Bessel function times the cutoff function, and the cutoff function alone. Least
-    squares over five points of an interval; at the cutoff itself value, slope and curvature are zero.
+    squares over five points of an interval; at the cutoff value, slope and curvature are zero.
     """
     points = 5
     t = (torch.arange(points, dtype=torch.float64) + 0.5) / points

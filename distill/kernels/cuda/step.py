@@ -169,7 +169,10 @@ class Step:
             }
             if k == last:
                 turn = {
-                    **{"s": s_mid, "v": v_mid, **update, **back},
+                    **update,
+                    **back,
+                    "s": s_mid,
+                    "v": v_mid,
                     "read1": weights.read1,
                     "read1_b": weights.read1_b,
                     "read1_t": weights.read1_t,
@@ -182,7 +185,11 @@ class Step:
             s, v, phi = floats(n, f), floats(n, 3, f), floats(n, 3, f)
             dphi = floats(n, f)
             onward = {
-                **{"s": s_mid, "v": v_mid, **update, "kept": back["kept"], "da": back["da"]},
+                **update,
+                "s": s_mid,
+                "v": v_mid,
+                "kept": back["kept"],
+                "da": back["da"],
                 "dphi": dphi,
                 "scratch": scratch,
                 "phi1": following.phi1,
@@ -232,22 +239,23 @@ class Step:
                 "evaluator with a larger capacity (see GraphedStudent)."
             )
         device = self.positions.device
-        edge_index = edge_index.to(device, non_blocking=True)
-        edge_shift = edge_shift.to(device, non_blocking=True)
+        edge_index, edge_shift = edge_index.to(device), edge_shift.to(device)
         if not by_centre:
             order = torch.argsort(edge_index[0], stable=True)
             edge_index, edge_shift = edge_index[:, order], edge_shift[order]
         self.neighbour[:n_edges].copy_(edge_index[1])
         self.shift[:n_edges].copy_(edge_shift)
-        self.row.copy_(torch.searchsorted(edge_index[0].contiguous(), self._atoms))
+        centres = edge_index[0].long().contiguous()
+        self.row.copy_(torch.searchsorted(centres, self._atoms))
 
     def set_positions(self, positions: Tensor) -> None:
         """positions (N, 3) in Å."""
-        self.positions.copy_(positions, non_blocking=True)
+        self.positions.copy_(positions)
 
     def run(self) -> None:
         """Computes the results from the inputs."""
-        for launch in self.launches:
-            launch()
-        torch.sum(self._virials, dim=1, out=self._six)
-        torch.index_select(self._six, 0, self._matrix, out=self.virial.view(9))
+        with torch.cuda.device_of(self.positions):  # where Triton launches
+            for launch in self.launches:
+                launch()
+            torch.sum(self._virials, dim=1, out=self._six)
+            torch.index_select(self._six, 0, self._matrix, out=self.virial.view(9))

@@ -53,8 +53,8 @@ class CudaStudent:
         """Atomic energies (N,), forces (N, 3), virial (3, 3), all float64: see Student.evaluate.
 
         Both directions of every pair must be listed. by_centre: the edges are known to be sorted by
-        their centres, which saves a sort. Arguments that are on the device already cause no wait for
-        it; an element that the student does not know then shows as an energy that is NaN.
+        their centres, which saves a sort. Arguments that are on the device already cause no wait
+        for it; an element that the student does not know then shows as an energy that is NaN.
         """
         n_atoms, n_edges = positions.shape[0], edge_index.shape[1]
         step = self._step
