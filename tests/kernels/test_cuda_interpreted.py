@@ -1,7 +1,8 @@
 """The CUDA kernels in Triton's interpreter, which needs no GPU, against the student in float64.
 
 The interpreter must be chosen before Triton is imported, so the kernels run in another process:
-this file as a program, which writes the largest differences that it has found.
+this file as a program, which writes the largest differences that it has found. Where there is a GPU
+it can also be run by hand, without the interpreter: see docs/cuda.md.
 """
 
 import json
@@ -21,6 +22,7 @@ from distill import load_student
 from distill.student import Student, StudentConfig
 from distill.student.neighbours import neighbour_list
 
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"  # of the program
 FORCE = 2e-5  # eV/Å
 ENERGY = 2e-6  # eV per atom
 VIRIAL = 2e-5  # eV, per atom
@@ -114,7 +116,7 @@ def inputs(atoms: Atoms, reach: float) -> tuple[torch.Tensor, ...]:
 
 def differences(got, wanted) -> dict[str, float]:
     kinds = ("energies", "forces", "virial")
-    result = {k: float((a - b).abs().max()) for k, a, b in zip(kinds, got, wanted)}
+    result = {k: float((a.cpu() - b).abs().max()) for k, a, b in zip(kinds, got, wanted)}
     result["virial"] /= len(wanted[0])
     return result
 
@@ -124,7 +126,7 @@ def run_case(name: str) -> dict[str, float]:
 
     make, system, reach = CASES[name]
     student, arguments = make(), inputs(system(), reach)
-    got = CudaStudent(student, "cpu").evaluate(*arguments, by_centre=True)
+    got = CudaStudent(student, DEVICE).evaluate(*arguments, by_centre=True)
     wanted = student.double().evaluate(*arguments)
     assert [x.dtype for x in got] == [torch.float64] * 3
     return {**differences(got, wanted), "largest force": float(wanted[1].abs().max())}
@@ -134,7 +136,7 @@ def run_extra(name: str) -> dict[str, float]:
     from distill.kernels.cuda import CudaStudent, GraphedStudent
 
     student = load_student("ultra-tiny")
-    kernels = CudaStudent(student, "cpu", precision="tf32x3")
+    kernels = CudaStudent(student, DEVICE, precision="tf32x3")
     student = load_student("ultra-tiny", dtype=torch.float64)
     positions, numbers, edges, shift = inputs(water(), 6.0)
     if name == "edges in any order":
@@ -170,7 +172,7 @@ def main(names: list[str], to: Path) -> None:
     torch.set_num_threads(1)
     np.seterr(invalid="ignore", over="ignore")
     run = {name: run_extra(name) if name in EXTRAS else run_case(name) for name in names}
-    to.write_text(json.dumps(run))
+    to.write_text(json.dumps(run, indent=1))
 
 
 # ---- the tests ----------------------------------------------------------------------------------
@@ -230,4 +232,4 @@ def test_what_is_broken_becomes_nan(slow):
 
 
 if __name__ == "__main__":
-    main(sys.argv[2:], Path(sys.argv[1]))
+    main(sys.argv[2:] or [*CASES, *EXTRAS], Path(sys.argv[1]))
