@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Callable[[], Student], Callable[[], Atoms], float]] = {
 }
 QUICK = list(CASES)[:2]
 SLOW = list(CASES)[2:]
-EXTRAS = ("graph", "edges in any order", "broken")  # further checks
+EXTRAS = ("graph", "edges in any order", "tf32x3", "broken")  # further checks
 
 
 # ---- in the other process -----------------------------------------------------------------------
@@ -132,12 +132,34 @@ def run_case(name: str) -> dict[str, float]:
     return {**differences(got, wanted), "largest force": float(wanted[1].abs().max())}
 
 
+def multiply_as_tensor_cores() -> None:
+    """Lets the interpreter round as "tf32x3" does on a GPU: three products of 10-bit mantissas."""
+    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+    def tf32(x: np.ndarray) -> np.ndarray:
+        return (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+    def dot(self, a, b, d, input_precision, max_num_imprecise_acc):
+        assert "TF32x3" in str(input_precision)
+        a_big, b_big = tf32(a.data), tf32(b.data)
+        a_small, b_small = tf32(a.data - a_big), tf32(b.data - b_big)
+        product = a_small @ b_big + a_big @ b_small + a_big @ b_big
+        return TensorHandle(product + d.data, d.dtype.scalar)
+
+    if DEVICE == "cpu":
+        InterpreterBuilder.create_dot = dot
+
+
 def run_extra(name: str) -> dict[str, float]:
     from distill.kernels.cuda import CudaStudent, GraphedStudent
 
     student = load_student("ultra-tiny")
     kernels = CudaStudent(student, DEVICE, precision="tf32x3")
     student = load_student("ultra-tiny", dtype=torch.float64)
+    if name == "tf32x3":
+        multiply_as_tensor_cores()
+        arguments = inputs(ethanol(), 5.0)
+        return differences(kernels.evaluate(*arguments), student.evaluate(*arguments))
     positions, numbers, edges, shift = inputs(water(), 6.0)
     if name == "edges in any order":
         order = torch.randperm(edges.shape[1])
@@ -224,6 +246,11 @@ def test_larger_systems(slow, name):
 @pytest.mark.slow
 def test_edges_need_no_order(slow):
     check(slow["edges in any order"])
+
+
+@pytest.mark.slow
+def test_three_products_are_as_good_as_float32(slow):
+    check(slow["tf32x3"])
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The student on a CUDA device."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,9 @@ from distill.errors import DistillError
 from distill.kernels.cuda import require
 from distill.kernels.cuda.weights import pack
 from distill.student.student import Student
+
+if TYPE_CHECKING:  # it imports triton, which need not be there
+    from distill.kernels.cuda.step import Step
 
 
 class CudaStudent:
@@ -19,7 +24,7 @@ class CudaStudent:
 
     def __init__(self, student: Student, device: str = "cuda", precision: str = "ieee"):
         require(device)
-        from distill.kernels.cuda.step import PRECISIONS, Step
+        from distill.kernels.cuda.step import PRECISIONS
 
         if precision not in PRECISIONS:
             raise DistillError(
@@ -36,7 +41,7 @@ class CudaStudent:
         """Raises DistillError for an unknown element. Waits for the device."""
         self._student.check_elements(numbers.tolist())
 
-    def step(self, n_atoms: int, capacity: int) -> "Step":  # type: ignore[name-defined]  # noqa: F821
+    def step(self, n_atoms: int, capacity: int) -> "Step":
         """Fresh arrays for that many atoms and edges."""
         from distill.kernels.cuda.step import Step
 
