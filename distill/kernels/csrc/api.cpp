@@ -6,6 +6,13 @@
 
 #include "evaluate.h"
 
+// DISTILL_BASELINE_ONLY: a build with sanitizers, which takes long enough as it is
+#if defined(__x86_64__) && !defined(DISTILL_BASELINE_ONLY)
+#define DISTILL_X86 1
+#else
+#define DISTILL_X86 0
+#endif
+
 namespace distill {
 
 #define DISTILL_DECLARE(name)            \
@@ -14,7 +21,7 @@ namespace distill {
   Engine<double> engine_double(int hidden); \
   }
 DISTILL_DECLARE(baseline)
-#if defined(__x86_64__)
+#if DISTILL_X86
 DISTILL_DECLARE(avx2)
 DISTILL_DECLARE(avx512)
 #endif
@@ -24,7 +31,7 @@ namespace {
 thread_local std::string last_error;
 
 int best_isa() {
-#if defined(__x86_64__)
+#if DISTILL_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
@@ -41,7 +48,7 @@ template <class T>
 Engine<T> engine_of(int hidden);
 template <>
 Engine<float> engine_of<float>(int hidden) {
-#if defined(__x86_64__)
+#if DISTILL_X86
   if (isa == 2) return avx512::engine_float(hidden);
   if (isa == 1) return avx2::engine_float(hidden);
 #endif
@@ -49,7 +56,7 @@ Engine<float> engine_of<float>(int hidden) {
 }
 template <>
 Engine<double> engine_of<double>(int hidden) {
-#if defined(__x86_64__)
+#if DISTILL_X86
   if (isa == 2) return avx512::engine_double(hidden);
   if (isa == 1) return avx2::engine_double(hidden);
 #endif
