@@ -72,21 +72,21 @@ def warn_once() -> None:
 
 
 def choose_backend(backend: str, device: str) -> str:
-    """ "kernel" or "torch"; DistillError unless the backend can be had."""
+    """ "kernel" or "torch" for a torch device; DistillError unless the backend can be had."""
+    from distill.kernels import cuda
+
     if backend not in ("auto", "torch", "kernel"):
         raise DistillError(f"backend is '{backend}'; use 'auto', 'torch' or 'kernel'.")
+    if backend == "torch":
+        return "torch"
     on_cpu = device.split(":")[0] == "cpu"
+    if available() if on_cpu else cuda.available(device):
+        return "kernel"
     if backend == "kernel":
         if not on_cpu:
-            raise DistillError(
-                f"The fused kernel runs on the CPU, not on '{device}'; use backend='torch'."
-            )
-        if not available():
-            raise DistillError(f"There is no kernel: {why_not()}; or use backend='torch'.")
-        return "kernel"
-    if backend == "auto" and on_cpu:
-        if available():
-            return "kernel"
+            cuda.require(device)
+        raise DistillError(f"There is no fused kernel: {why_not()}; or use backend='torch'.")
+    if on_cpu:
         warn_once()
     return "torch"
 

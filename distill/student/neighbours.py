@@ -59,6 +59,11 @@ class SkinList:
         self._built_for = None
         self._edges: Edges
 
+    @property
+    def edges(self) -> Edges:
+        """What the last update has returned."""
+        return self._edges
+
     def update(self, positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike) -> Edges:
         """Edges that hold all pairs within the cutoff (and some beyond it, which count nothing)."""
         positions = np.array(positions, dtype=np.float64)

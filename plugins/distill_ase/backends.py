@@ -1,6 +1,6 @@
 """What computes for ``StudentCalculator``: torch, or the fused kernel."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +44,52 @@ class KernelBackend:
         return answer.energies, answer.forces, answer.virial
 
 
+class CudaBackend:
+    """The fused CUDA kernels; the neighbour list is the CPU's, the step one CUDA graph."""
+
+    def __init__(self, student: Student, device: str, skin: float):
+        from distill.kernels.cuda.student import CudaStudent
+
+        self.student = CudaStudent(student, device)
+        self.neighbours = SkinList(student.config.cutoff, skin)
+        self._graph: Any = None
+        self._numbers: NDArray[np.int64] | None = None
+        self._edges: object = None
+        self._capacity = 0
+
+    @property
+    def rebuilds(self) -> int:
+        return self.neighbours.rebuilds
+
+    def __call__(self, atoms: Atoms) -> Result:
+        edges = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
+        if self._edges is not edges:
+            index, shift = (torch.from_numpy(part) for part in edges)
+            refuse_any_overlap(torch.from_numpy(atoms.positions), index, shift)
+            self._prepare(atoms.numbers, index.shape[1])
+            self._graph.set_edges(index, shift, by_centre=True)
+            self._edges = edges
+        else:
+            self._prepare(atoms.numbers, 0)
+        found = self._graph.evaluate(torch.from_numpy(atoms.positions))
+        energies, forces, virial = (x.cpu().numpy().copy() for x in found)
+        return energies, forces, virial
+
+    def _prepare(self, numbers: NDArray[np.int64], n_edges: int) -> None:
+        """A graph for these atoms with room for that many edges."""
+        from distill.kernels.cuda.graph import GraphedStudent
+
+        same = self._numbers is not None and np.array_equal(self._numbers, numbers)
+        if same and n_edges <= self._capacity:
+            return
+        self._capacity = max(self._capacity, 1024 * (1 + n_edges * 6 // 5 // 1024))
+        self._numbers = numbers.copy()
+        self._graph = GraphedStudent(self.student, torch.from_numpy(self._numbers), self._capacity)
+        if self._edges is not None:
+            index, shift = (torch.from_numpy(part) for part in self.neighbours.edges)
+            self._graph.set_edges(index, shift, by_centre=True)
+
+
 class TorchBackend:
     """The student as it is, on any device."""
 
@@ -77,12 +123,21 @@ class TorchBackend:
         _, index, shift = self._edges
         if index.shape[1] == 0:
             return index, shift
-        vectors = positions.index_select(0, index[1]) + shift - positions.index_select(0, index[0])
-        squares = (vectors * vectors).sum(1)
-        nearest = int(squares.argmin())
-        refuse_overlap(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+        squares = refuse_any_overlap(positions, index, shift)
         near = (squares < self.student.config.cutoff**2).nonzero().squeeze(1)
         return index.index_select(1, near), shift.index_select(0, near)
+
+
+def refuse_any_overlap(
+    positions: torch.Tensor, index: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """The edges' squared lengths (E,); DistillError for two atoms on top of each other."""
+    vectors = positions.index_select(0, index[1]) + shift - positions.index_select(0, index[0])
+    squares = (vectors * vectors).sum(1)
+    if len(squares):
+        nearest = int(squares.argmin())
+        refuse_overlap(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+    return squares
 
 
 def refuse_overlap(distance: float, i: int, j: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from distill.errors import DistillError
 from distill.kernels import choose_backend
 from distill.student import Student, load_student
-from distill_ase.backends import Backend, KernelBackend, TorchBackend
+from distill_ase.backends import Backend, CudaBackend, KernelBackend, TorchBackend
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -23,10 +23,10 @@ class StudentCalculator(Calculator):
     """Energy, energies, forces and stress of a student, with and without periodic boundaries.
 
     student: a shipped name, a file, or a Student (which is copied). device: a torch device.
-    dtype: "float32" or "float64", the precision of the network. backend: "kernel" (the fused one,
-    on CPUs), "torch", or "auto", which takes the fastest that is there. skin: Å beyond the cutoff
-    that the neighbour list holds; it is built anew when an atom has moved half of it. threads: how
-    many the kernel may use on large systems (None: as many as torch).
+    dtype: "float32" or "float64", the precision of the network. backend: "kernel" (the fused one
+    of CPU or GPU), "torch", or "auto", which takes the fastest that is there. skin: Å beyond the
+    cutoff that the neighbour list holds; it is built anew when an atom has moved half of it.
+    threads: how many the CPU kernel may use on large systems (None: as many as torch).
 
     The energy includes the isolated atoms' energies. The stress (Voigt, eV/Å^3) is given when the
     cell has a volume. Raises DistillError for unknown elements, atoms closer than 0.3 Å,
@@ -52,17 +52,22 @@ class StudentCalculator(Calculator):
             raise DistillError(f"skin is {skin}; use a length in Å that is not negative.")
         if threads is not None and threads < 1:
             raise DistillError(f"threads is {threads}; use 1 or more.")
-        self.backend = choose_backend(backend, device)
         check_device(device)
+        self.backend = choose_backend(backend, device)
+        on_gpu = torch.device(device).type != "cpu"
         own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
         own = own.eval().requires_grad_(False)
         self.student: Student = own.to(device=device, dtype=PRECISIONS[dtype])
         self._checked: NDArray[np.int64] | None = None
-        self._evaluate: Backend = (
-            KernelBackend(self.student, dtype, skin, threads or torch.get_num_threads())
-            if self.backend == "kernel"
-            else TorchBackend(self.student, device, skin)
-        )
+        self._evaluate: Backend
+        if self.backend == "torch" or (dtype == "float64" and on_gpu):
+            self.backend = "torch"  # the CUDA kernels are float32
+            self._evaluate = TorchBackend(self.student, device, skin)
+        elif on_gpu:
+            self._evaluate = CudaBackend(self.student, device, skin)
+        else:
+            threads = threads or torch.get_num_threads()
+            self._evaluate = KernelBackend(self.student, dtype, skin, threads)
 
     @property
     def rebuilds(self) -> int:

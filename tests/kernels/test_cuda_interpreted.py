@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Callable[[], Student], Callable[[], Atoms], float]] = {
 }
 QUICK = list(CASES)[:1]
 SLOW = list(CASES)[1:]
-EXTRAS = ("graph", "edges in any order", "tf32x3", "broken")  # further checks
+EXTRAS = ("graph", "ase", "edges in any order", "tf32x3", "broken")  # further checks
 
 
 # ---- in the other process -----------------------------------------------------------------------
@@ -165,6 +165,19 @@ def run_extra(name: str) -> dict[str, float]:
         order = torch.randperm(edges.shape[1])
         arguments = (positions, numbers, edges[:, order], shift[order])
         return differences(kernels.evaluate(*arguments), student.evaluate(*arguments))
+    if name == "ase":  # a walk, in which the list and then the number of atoms change
+        from distill_ase.backends import CudaBackend
+
+        backend, atoms = CudaBackend(load_student("ultra-tiny"), DEVICE, 0.5), water()
+        worst = dict.fromkeys(("energies", "forces", "virial"), 0.0)
+        for step in range(4):
+            if step == 3:
+                atoms += Atoms("H", [[3.0, 0.0, 0.0]])
+            atoms.rattle(0.12, seed=step)
+            got = [torch.from_numpy(x) for x in backend(atoms)]
+            found = differences(got, student.evaluate(*inputs(atoms, 5.0)))
+            worst = {k: max(worst[k], found[k]) for k in worst}
+        return {**worst, "rebuilds": float(backend.rebuilds)}
     if name == "graph":  # other positions, and other edges, in the same arrays
         graph = GraphedStudent(kernels, numbers, capacity=40)
         far = positions + torch.tensor([[0.0], [0.0], [9.0]])
@@ -243,6 +256,12 @@ def test_larger_systems(slow, name):
     check(slow[name])
     least = {"one atom alone": -1.0, "pressed": 10.0}.get(name, 0.1)
     assert slow[name]["largest force"] > least
+
+
+@pytest.mark.slow
+def test_the_ase_calculators_backend(slow):
+    check(slow["ase"])
+    assert 1 < slow["ase"]["rebuilds"] <= 4
 
 
 @pytest.mark.slow
