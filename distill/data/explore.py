@@ -38,7 +38,7 @@ class Explorer:
     student: Path
     dataset: Path
     seed: int
-    steps_between: int = 10
+    steps_between: int = 50
     frames: int = 6
 
     def run(self, stop: Event | None = None) -> None:
@@ -81,7 +81,8 @@ class Explorer:
             )
             return sample(self.molecule, plan), []
         starts = list(replicas)
-        if not starts or rng.random() < 0.3:  # often afresh, so that no basin is forgotten
+        afresh = not starts or rng.random() < 0.3  # often, so that no basin is forgotten
+        if afresh:
             starts = first_geometries(self.molecule, len(TEMPERATURES), seed)
         taken = student_md(
             load_student(self.student),
@@ -90,7 +91,7 @@ class Explorer:
             TEMPERATURES,
             frames=self.frames,
             steps_between=self.steps_between,
-            equilibration=0 if replicas else 100,
+            equilibration=100 if afresh else 0,
             seed=seed,
         )
         # a replica that came apart starts again elsewhere

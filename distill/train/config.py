@@ -26,6 +26,7 @@ class TrainConfig:
     warm_up_steps: int = 200
     steps_per_epoch: int = 250
     max_valid: int = 200
+    optimizer: str = "muon"
     backend: str = "auto"
     accelerator: str = "cpu"
     devices: int = 1
@@ -35,6 +36,8 @@ class TrainConfig:
             raise DistillError("Give a training budget: either minutes or steps.")
         if (self.minutes or self.steps or 0) <= 0:
             raise DistillError("The training budget (minutes or steps) must be positive.")
+        if self.optimizer not in ("muon", "adamw"):
+            raise DistillError("optimizer must be muon or adamw.")
         if self.backend not in BACKENDS:
             raise DistillError(f"backend must be one of {', '.join(BACKENDS)}.")
 

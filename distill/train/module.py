@@ -124,16 +124,24 @@ class Distillation(L.LightningModule):
 
     # -- optimization -----------------------------------------------------------------------------
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Muon (Jordan, 2024) for the matrices, AdamW for the embedding and the biases."""
+        """Muon (Jordan, 2024) for the matrices, AdamW for the embedding and the biases (or for
+        all)."""
         named = dict(self.student.painn.named_parameters())
-        matrices = [p for n, p in named.items() if p.ndim == 2 and not n.startswith("embedding")]
+        rate, muon = self.options.learning_rate, self.options.optimizer == "muon"
+        matrices = [
+            p for n, p in named.items() if muon and p.ndim == 2 and not n.startswith("embedding")
+        ]
         ids = {id(p) for p in matrices}
         others = [p for p in named.values() if id(p) not in ids]
-        rate = self.options.learning_rate
-        return [
-            torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=rate, weight_decay=0.0),
-        ]
+        found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=0.0)]
+        if matrices:
+            found.insert(
+                0,
+                torch.optim.Muon(
+                    matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+                ),
+            )
+        return found
 
     def progress(self) -> float:
         """From 0 to 1, by steps or by the time budget."""
@@ -172,7 +180,8 @@ class Distillation(L.LightningModule):
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
         if torch.isfinite(norm):  # a broken label must not break the student
             rate = self.learning_rate()
-            for optimizer in self.optimizers():  # type: ignore[union-attr]
+            optimizers = self.optimizers()
+            for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
