@@ -40,7 +40,6 @@ def test_without_triton():
         "assert not cuda.available()\n"
         "try: cuda.require()\n"
         "except DistillError as error: print(error)\n"
-        "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=".")
     assert done.returncode == 0, done.stderr

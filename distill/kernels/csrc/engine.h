@@ -224,25 +224,28 @@ struct Network {
           norm[c] = SQRT(x * x + y * y + z * z + T(1e-8));
         }
       }
-      T *t = l.t + (long)b * H, *dp = l.dp + (long)b * H, *a = l.a + (long)b * out;
+      T t_here[BLOCK * MAX_FEATURES], g_here[BLOCK * MAX_FEATURES];  // kept only for training
+      T *t = w.train ? l.t + (long)b * H : t_here;
+      T *dp = l.dp + (long)b * H, *a = l.a + (long)b * out;
       dense<T>(n, 2 * F, H, q, 2 * F, lw.a1_t, lw.a1_b, t, H);
       silu<T>(t, dp, (long)n * H);
       dense<T>(n, H, out, t, H, lw.a2_t, lw.a2_b, a, out);
       if (last) {
         T s[BLOCK * MAX_FEATURES];
-        for (int r = 0; r < n; ++r) combine<false>(F, mixed + 6L * r * F, q + 2L * r * F, a + (long)r * out, nullptr, s + r * F, nullptr, nullptr, nullptr);
+        for (int r = 0; r < n; ++r) combine<false>(F, mixed + 6L * r * F, q + 2L * r * F, a + (long)r * out, nullptr, s + r * F, nullptr, nullptr);
         readout(w, b, n, s);
       } else {
         const LayerArrays<T> &next = w.layer[layer + 1];
         const LayerWeights<T> &nw = w.weights.layer[layer + 1];
         for (int r = 0; r < n; ++r) {
           const long at = b + r;
+          T *s_out = next.q + 2 * at * F;
           combine<true>(F, mixed + 6L * r * F, q + 2L * r * F, a + (long)r * out, big_v + 3L * r * F,
-                        next.s + at * F, next.q + 2 * at * F, next.v + 3 * at * F,
-                        next.big_v + 3 * at * F);
+                        s_out, next.v + 3 * at * F, next.big_v + 3 * at * F);
+          if (w.train) __builtin_memcpy(next.s + at * F, s_out, sizeof(T) * F);
         }
-        T *g = next.g + (long)b * F, *dh = next.dh + (long)b * F;
-        dense<T>(n, F, F, next.s + (long)b * F, F, nw.phi1_t, nw.phi1_b, g, F);
+        T *g = w.train ? next.g + (long)b * F : g_here, *dh = next.dh + (long)b * F;
+        dense<T>(n, F, F, next.q + 2L * b * F, 2 * F, nw.phi1_t, nw.phi1_b, g, F);
         silu<T>(g, dh, (long)n * F);
         dense<T>(n, F, 3 * F, g, F, nw.phi2_t, nw.phi2_b, next.phi + 3L * b * F, 3 * F);
       }
@@ -252,7 +255,7 @@ struct Network {
   // what the update's network has decided, carried out for one atom
   template <bool VECTORS>
   DISTILL_INLINE void combine(int F, const T *m, const T *q, const T *a, const T *v, T *s_out,
-                              T *s_copy, T *v_out, T *v_copy) {
+                              T *v_out, T *v_copy) {
     for (int c = 0; c < F; c += W) {
       V u[3], dot = {};
       for (int x = 0; x < 3; ++x) {
@@ -262,7 +265,6 @@ struct Network {
       const V s = load<T>(q + c) + load<T>(a + c) + load<T>(a + F + c) * dot;
       store<T>(s_out + c, s);
       if (VECTORS) {
-        store<T>(s_copy + c, s);
         const V gate = load<T>(a + 2 * F + c);
         for (int x = 0; x < 3; ++x) {
           const V y = load<T>(v + x * F + c) + gate * u[x];

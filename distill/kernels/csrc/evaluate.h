@@ -79,11 +79,12 @@ size_t place_arrays(Work<T> &w, char *base, size_t n_pairs) {
   for (int k = 0; k < s.layers; ++k) {
     LayerArrays<T> &l = w.layer[k];
     if (k > 0) {
-      l.s = next(N * F), l.v = next(3 * N * F);
-      l.dh = next(N * F), l.g = next(N * F), l.phi = next(3 * N * F);
+      l.v = next(3 * N * F), l.dh = next(N * F), l.phi = next(3 * N * F);
+      if (w.train) l.s = next(N * F), l.g = next(N * F);
     }
     l.big_v = next(3 * N * F), l.q = next(2 * N * F), l.mixed = next(6 * N * F);
-    l.dp = next(N * H), l.t = next(N * H), l.a = next(s.outputs(k) * N * F);
+    l.dp = next(N * H), l.a = next(s.outputs(k) * N * F);
+    if (w.train) l.t = next(N * H);
   }
   SpeciesArrays<T> z = place_species(s, next);
   w.phi0 = z.phi0, w.gphi0 = z.gphi0, w.dh0 = z.dh0, w.g0 = z.g0;

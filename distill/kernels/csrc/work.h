@@ -57,7 +57,8 @@ struct Gradients {
   T *embedding, *read1, *read1_b, *read2, *read2_b;
 };
 
-// Arrays of one layer, kept from the way forward for the way back; N atoms.
+// Arrays of one layer, kept from the way forward for the way back; N atoms. s, g and t are there
+// for training only.
 template <class T>
 struct LayerArrays {
   T *s, *v;        // what comes in: N x F, N x 3 x F
