@@ -1,4 +1,5 @@
-"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``info``, ``export``.
+"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``info``, ``export``,
+``bench``.
 
 Each command reads its arguments and calls one function of the package. What needs torch is
 imported inside the commands, so that ``--help`` answers at once.
@@ -463,3 +464,58 @@ def export(
 
     export_torchscript(load_student(student), out)
     Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of TorchScript.", highlight=False)
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The JSON file to write.")],
+    sizes: Annotated[str, typer.Option(help="Students, by name or file.")] = (
+        "ultra-tiny,tiny,original"
+    ),
+    engines: Annotated[str, typer.Option(help="See below.")] = (
+        "kernel,ase,openmm-reference,openmm-cpu,openmm-python,torch,torchscript"
+    ),
+    atoms: Annotated[str, typer.Option(help="Numbers of atoms.")] = "20,50,200,1000,5000,20000",
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1",
+    dtype: Annotated[str, typer.Option(help="float32, float64 or both.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda or both.")] = "cpu,cuda",
+    seconds: Annotated[float, typer.Option(help="Time for each row, at least.")] = 2.0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="20 and 50 atoms, tiny, kernel and torch.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Measures how fast students run here: ms/step, ns/day at 1 fs, atom-steps/s, peak memory.
+
+    Engines: kernel (the fused kernel alone), ase, openmm-reference and openmm-cpu (TorchForce),
+    openmm-python (PythonForce), torch, torchscript. 20 and 50 atoms are drugs in vacuum, more are
+    boxes of methanol. torch and torchscript stop at 1,000 atoms. Prints the machine, and how far
+    the kernel is from its roofline. Nothing else should run meanwhile. A PNG goes beside the JSON.
+
+    Example: `distill bench -o bench.json --atoms 50,1000 --threads 1,2`
+    """
+    if out.is_dir():
+        raise DistillError(f"{out} is a folder; give a file (-o).")
+    if out.exists() and not force:
+        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    check_room(out)
+    from distill.bench.run import bench as measure_all
+
+    if quick:
+        sizes, engines, atoms, seconds = "tiny", "kernel,torch", "20,50", 0.2
+        device = "cpu"
+    measure_all(
+        out, sizes.split(","), engines.split(","), whole_numbers(atoms, "--atoms"),
+        whole_numbers(threads, "--threads"), dtype.split(","), device.split(","), seconds, Console(),
+    )  # fmt: skip
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """Whole positive numbers from a list with commas."""
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise DistillError(f"{option} is '{text}'; give whole numbers, like 20,50.")
+    return found

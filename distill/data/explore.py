@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill.data.dataset import Dataset
-from distill.data.label import follow_parent, label
+from distill.data.label import children_of_one_thread, follow_parent, label
 from distill.data.molecules import Molecule
 from distill.data.sampling import Frame, Sampling, sample
 from distill.data.student_md import bonded_pairs, intact, student_md
@@ -128,8 +128,9 @@ class Explorers:
         ]
 
     def __enter__(self) -> "Explorers":
-        for process in self.processes:
-            process.start()
+        with children_of_one_thread():
+            for process in self.processes:
+                process.start()
         return self
 
     def check(self) -> None:
