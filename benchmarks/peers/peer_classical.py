@@ -75,7 +75,8 @@ def openmm(platform: str, kind: str, threads: int) -> common.Potential:
             state.getForces(asNumpy=True)._value,
         )
 
-    def step(positions: common.Array) -> tuple[float, common.Array]:
+    def step(positions: common.Array, kept: Any = context) -> tuple[float, common.Array]:
+        # an integrator does not keep its context alive
         integrator.step(1)
         return 0.0, np.ones_like(positions)
 

@@ -15,7 +15,7 @@ ELEMENTS = [1, 6, 7, 8, 9, 15, 16, 17, 35, 53]
 def small_model() -> Any:
     """694,320 parameters, as many as MACE-OFF23 (small) has."""
     # before e3nn, so that e3nn's constants load with torch 2.6 and later
-    import mace  # noqa: F401, I001
+    import mace  # noqa: F401
     import numpy as np
     import torch
     from e3nn import o3

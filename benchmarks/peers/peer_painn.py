@@ -24,7 +24,9 @@ def build(variant: str, threads: int) -> common.Potential:
     call(positions)
     parameters = common.count(model)
     if kind == "script":
-        call = common.through_ase(GraphPESCalculator(torch.jit.script(model), skin=1.0))
+        scripted = torch.jit.script(model)
+        scripted.device = torch.device("cpu")  # a property, which TorchScript leaves out
+        call = common.through_ase(GraphPESCalculator(scripted, skin=1.0))
     return common.Potential(
         call,
         through="graph-pes's ASE calculator",
