@@ -24,6 +24,7 @@ def build(variant: str, threads: int) -> common.Potential:
     call(positions)
     parameters = common.count(model)
     if kind == "script":
+        torch.jit.export(type(model).predict)  # scripted for its LAMMPS interface only
         scripted = torch.jit.script(model)
         scripted.device = torch.device("cpu")  # a property, which TorchScript leaves out
         call = common.through_ase(GraphPESCalculator(scripted, skin=1.0))

@@ -167,11 +167,13 @@ def machine() -> dict[str, Any]:
 
 
 def chosen(names: list[str] | None) -> list[Row]:
-    """Rows whose name, family or beginning of the name is listed (all when None)."""
+    """Rows whose family or beginning of the name is listed (all when None), and the reference."""
     if names is None:
         return ROWS
     found = [
-        r for r in ROWS if any(r.family == n or r.name == n or r.name.startswith(n) for n in names)
+        r
+        for r in ROWS
+        if r.name == REFERENCE or any(r.family == n or r.name.startswith(n) for n in names)
     ]
     for name in names:
         if not any(r.family == name or r.name.startswith(name) for r in ROWS):
@@ -255,7 +257,7 @@ def main() -> None:
     )
     parser.add_argument("-o", "--out", type=Path, help="write all that was measured as JSON")
     parser.add_argument("--markdown", type=Path, help="write the tables as Markdown")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="groups or rows")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="groups, or how rows begin")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=15.0, help="per row and number of threads")
@@ -263,7 +265,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rows = chosen(arguments.only)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=130)
     broken: dict[str, str] = {}
     for family in dict.fromkeys(row.family for row in rows):
         with console.status(f"environment of {family}"):
