@@ -506,7 +506,8 @@ def bench(
         device = "cpu"
     measure_all(
         out, sizes.split(","), engines.split(","), whole_numbers(atoms, "--atoms"),
-        whole_numbers(threads, "--threads"), dtype.split(","), device.split(","), seconds, Console(),
+        whole_numbers(threads, "--threads"), dtype.split(","), device.split(","), seconds,
+        Console(),
     )  # fmt: skip
 
 
