@@ -46,6 +46,7 @@ lint: $(STAMP) ## ruff and mypy
 .PHONY: bench
 bench: $(STAMP) ## speed of MD, training and labelling on this machine
 	mkdir -p build
+	$(BIN)/distill bench -o build/bench.json --threads 1,2 --force
 	$(BIN)/python benchmarks/speed.py -o build/speed.json
 
 .PHONY: students

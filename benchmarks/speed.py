@@ -1,10 +1,9 @@
-"""How fast are training, labelling and MD here? Nothing else should run on the machine meanwhile.
+"""How fast are training and labelling here? Nothing else should run on the machine meanwhile.
 
-    python benchmarks/speed.py -o speed.json [--only md training labelling]
+    python benchmarks/speed.py -o speed.json [--only training labelling]
 
-MD at 1 fs of loratadine (50 atoms) in vacuum through ASE and OpenMM, with the share of an OpenMM
-step that is not the network; training on drugs, compiled against eager, on one thread; GFN2-xTB
-labels on all cores. Medians of several repeats.
+A training step on drugs of about 45 atoms: through the kernel, compiled, and eager, on one thread
+and on two; GFN2-xTB labels on all cores. Medians of several repeats. For MD see `distill bench`.
 """
 
 import argparse
@@ -20,27 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openmm
 import torch
-from ase import units
-from ase.md.langevin import Langevin
-from openmm import app
 from rich.console import Console
 from rich.table import Table
 
-from distill import load_student
 from distill.data.explore import first_geometries
 from distill.data.label import label
 from distill.data.molecules import read_molecules
 from distill.data.sampling import Frame, Sampling
 from distill.evaluate.report import provenance
 from distill.student import SIZES, Student
-from distill.student.neighbours import neighbour_list
 from distill.teacher import TeacherSpec
 from distill.train.graphs import Capacity, Graph, collate
+from distill.train.kernel_step import KernelInput, KernelStep
 from distill.train.step import EagerStep, Loss, make_step, parameters_of
-from distill_ase import StudentCalculator
-from distill_openmm.md import system_of, topology_of
 
 LORATADINE = "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1"
 REPEATS = 5
@@ -58,68 +50,8 @@ def median_ms(work: Callable[[], object], calls: int) -> tuple[float, float, flo
     return float(np.median(rounds)), min(rounds), max(rounds)
 
 
-def md() -> list[dict[str, Any]]:
-    """A row for each size and engine."""
-    torch.set_num_threads(1)
-    (molecule,) = read_molecules(LORATADINE)
-    start = first_geometries(molecule, 1, 0)[0]
-    rows = []
-    for size in SIZES:
-        student = load_student(size)
-        edges, shift = neighbour_list(start, None, False, student.cutoff)
-        arguments = (
-            torch.tensor(start, dtype=torch.float32),
-            torch.tensor(molecule.numbers),
-            torch.tensor(edges),
-            torch.tensor(shift, dtype=torch.float32),
-        )
-        network = torch.jit.script(student)
-        for _ in range(20):
-            network(*arguments)
-        base = median_ms(lambda n=network, a=arguments: n(*a), 100)
-        rows.append(row("network alone", size, base, molecule))
-
-        atoms = molecule.atoms(start)
-        atoms.calc = StudentCalculator(student)
-        dynamics = Langevin(
-            atoms, units.fs, temperature_K=300, friction=0.01 / units.fs,
-            rng=np.random.default_rng(0),
-        )  # fmt: skip
-        dynamics.run(50)
-        rows.append(row("ASE", size, median_ms(lambda d=dynamics: d.run(20), 10), molecule, 20))
-
-        for name in ("Reference", "CPU"):
-            topology = topology_of(molecule)
-            system = system_of(student, topology)
-            integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.001)
-            simulation = app.Simulation(
-                topology, system, integrator, openmm.Platform.getPlatform(name)
-            )
-            simulation.context.setPositions(start * 0.1)
-            simulation.minimizeEnergy(maxIterations=50)
-            simulation.context.setVelocitiesToTemperature(300, 0)
-            integrator.step(200)
-            timed = median_ms(lambda i=integrator: i.step(50), 10)
-            found = row(f"OpenMM {name}", size, timed, molecule, 50)
-            found["share_not_network"] = 1 - base[0] / found["ms_per_step"]
-            rows.append(found)
-    return rows
-
-
-def row(
-    engine: str, size: str, timed: tuple[float, float, float], molecule: Any, steps: int = 1
-) -> dict[str, Any]:
-    """One line of the MD table."""
-    ms, least, most = (value / steps for value in timed)
-    return {
-        "engine": engine, "size": size, "atoms": len(molecule), "ms_per_step": ms,
-        "least": least, "most": most, "ns_per_day": 86400 / ms * 1e-3,
-    }  # fmt: skip
-
-
 def training() -> list[dict[str, Any]]:
-    """Molecules a second of one training step, on one thread."""
-    torch.set_num_threads(1)
+    """Molecules a second of one training step."""
     rng = np.random.default_rng(0)
     rows = []
     molecules = read_molecules("drugs:train:40")
@@ -141,19 +73,28 @@ def training() -> list[dict[str, Any]]:
         )
         atoms = sum(len(g.numbers) for g in batch) / len(batch)
         parameters = parameters_of(student)
-        started = time.perf_counter()
-        compiled, backend = make_step(student, Loss(), "auto", padded)
-        seconds = time.perf_counter() - started
-        for name, step in ((backend, compiled), ("eager", EagerStep(student, Loss()))):
-            ms, least, most = median_ms(lambda s=step, p=parameters, b=padded: s(p, b), 10)
-            rows.append(
-                {
-                    "size": size, "step": name, "molecules": len(batch), "mean_atoms": atoms,
-                    "ms_per_step": ms, "least": least, "most": most,
-                    "molecules_per_s": 1000 * len(batch) / ms,
-                    "ready_after_s": seconds if name != "eager" else 0.0,
-                }
-            )  # fmt: skip
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            started = time.perf_counter()
+            compiled, backend = make_step(student, Loss(), "compiled", padded)
+            seconds = time.perf_counter() - started
+            steps: list[tuple[str, Any, Any]] = [
+                ("kernel", KernelStep(student, Loss()), KernelInput.of(batch)),
+                (backend, compiled, padded),
+                ("eager", EagerStep(student, Loss()), padded),
+            ]
+            for name, step, given in steps:
+                ms, least, most = median_ms(
+                    lambda s=step, p=parameters, g=given: s(p, g), 40 if name == "kernel" else 10
+                )
+                rows.append(
+                    {
+                        "size": size, "step": name, "threads": threads, "molecules": len(batch),
+                        "mean_atoms": atoms, "ms_per_step": ms, "least": least, "most": most,
+                        "molecules_per_s": 1000 * len(batch) / ms,
+                        "ready_after_s": seconds if name == "compiled" else 0.0,
+                    }
+                )  # fmt: skip
     return rows
 
 
@@ -187,7 +128,7 @@ def labelling() -> list[dict[str, Any]]:
     return rows
 
 
-PARTS = {"md": md, "training": training, "labelling": labelling}
+PARTS = {"training": training, "labelling": labelling}
 
 
 def main() -> None:
@@ -201,7 +142,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance()["machine"],
-        "versions": {n: version(n) for n in ("torch", "openmm", "ase", "tblite", "mlff-distiller")},
+        "versions": {n: version(n) for n in ("torch", "tblite", "mlff-distiller")},
         "platform": platform.platform(),
     }
     console = Console()
