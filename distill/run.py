@@ -167,7 +167,7 @@ def explore_and_train(
         Explorer(molecule, settings.spec(), latest, work / f"labels-{k}.h5", settings.seed + k)
         for k in range(count)
     ]
-    data = Growing([e.dataset for e in explorers], student)
+    data = Growing(lambda: [path for e in explorers for path in e.files()], student)
     with Explorers(explorers) as running:
         say("Labelling the first geometries.")
         while data.poll() == 0 or len(data) < ENOUGH_TO_START:
@@ -273,7 +273,7 @@ def load_frames(path: Path) -> list[Any]:
 
 def merge(explorers: list[Explorer], path: Path) -> TeacherRecord:
     """All explorers' labels in one dataset file; returns what it says of the teacher."""
-    opened = [Dataset.open(e.dataset) for e in explorers if e.dataset.is_file()]
+    opened = [Dataset.open(path) for e in explorers for path in e.files()]
     try:
         record = opened[0].teacher
         path.unlink(missing_ok=True)  # of a run stopped right here: write() would add to it

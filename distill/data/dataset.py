@@ -147,6 +147,12 @@ class Dataset:
         """The number of labelled geometries in all."""
         return sum(len(f[name]["energy"]) for name, files in self._where.items() for f in files)
 
+    @property
+    def failures(self) -> int:
+        """The number of geometries that the teacher failed on."""
+        groups = (f[name] for name, files in self._where.items() for f in files)
+        return sum(len(g["failed_reason"]) for g in groups if "failed_reason" in g)
+
     def __len__(self) -> int:
         return len(self._where)
 

@@ -27,11 +27,17 @@ from distill.teacher.base import TeacherSpec
 
 TEMPERATURES = (300.0, 400.0, 500.0, 500.0, 600.0, 700.0)
 FIRST_FRAMES = 48
+FRAMES_A_FILE = 500
+"""A batch is written with the file that it goes into, so that a kill loses no label; a new file is
+begun before that takes long."""
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """What an explorer needs to know. ``student`` need not exist yet: then a force field walks."""
+    """What an explorer needs to know. ``student`` need not exist yet: then a force field walks.
+
+    dataset: the first file of labels; see :meth:`files`.
+    """
 
     molecule: Molecule
     teacher: TeacherSpec
@@ -42,7 +48,7 @@ class Explorer:
     frames: int = 6
 
     def run(self, stop: Event | None = None) -> None:
-        """Explores until told to stop; labels go to ``dataset``, batch by batch."""
+        """Explores until told to stop; labels go to the files, batch by batch."""
         follow_parent()
         torch.set_num_threads(1)
         replicas: list[NDArray[np.float64]] = []
@@ -53,7 +59,7 @@ class Explorer:
                 label(
                     [(self.molecule, frames)],
                     self.teacher,
-                    self.dataset,
+                    self.next_file(),
                     workers=0,
                     progress=False,
                 )
@@ -63,12 +69,28 @@ class Explorer:
                     sys.exit(2)
                 time.sleep(1.0)
 
+    def files(self) -> list[Path]:
+        """The files of labels that are there: NAME.h5, NAME-001.h5, ..."""
+        later = sorted(self.dataset.parent.glob(f"{self.dataset.stem}-[0-9]*.h5"))
+        return [path for path in (self.dataset, *later) if path.is_file()]
+
+    def next_file(self) -> Path:
+        """Where the next batch goes."""
+        found = self.files()
+        if not found:
+            return self.dataset
+        with Dataset.open(found[-1]) as dataset:
+            if dataset.frames < FRAMES_A_FILE:
+                return found[-1]
+        return self.dataset.with_name(f"{self.dataset.stem}-{len(found):03d}.h5")
+
     def labelled(self, failed: bool = True) -> int:
-        """Geometries in the dataset so far, with or without those that the teacher failed on."""
-        if not self.dataset.is_file():
-            return 0
-        with Dataset.open(self.dataset) as dataset:
-            return sum(len(m) + failed * len(m.failed_reason) for m in dataset)
+        """Geometries labelled so far, with or without those that the teacher failed on."""
+        count = 0
+        for path in self.files():
+            with Dataset.open(path) as dataset:
+                count += dataset.frames + (dataset.failures if failed else 0)
+        return count
 
     def walk(
         self, rng: np.random.Generator, replicas: Sequence[NDArray[np.float64]]

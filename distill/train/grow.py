@@ -1,6 +1,6 @@
 """Training on datasets that grow meanwhile: active learning without waiting for either side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -18,11 +18,12 @@ from distill.train.step import parameters_of
 class Growing:
     """The labelled geometries of some dataset files, read on as the files grow.
 
+    files: gives those that are there; there may be more from call to call.
     Every ``holdout``-th geometry goes to ``valid``, the others to ``train``.
     """
 
-    def __init__(self, paths: Sequence[Path], student: Student, holdout: int = 20):
-        self.paths = list(paths)
+    def __init__(self, files: Callable[[], Sequence[Path]], student: Student, holdout: int = 20):
+        self.files = files
         self.student = student
         self.holdout = holdout
         self.train: list[Graph] = []
@@ -36,7 +37,7 @@ class Growing:
     def poll(self) -> int:
         """Reads what is new; returns how many geometries that were."""
         before = len(self)
-        for path in self.paths:
+        for path in self.files():
             if not path.is_file() or self._stamps.get(path) == path.stat().st_mtime_ns:
                 continue
             self._stamps[path] = path.stat().st_mtime_ns

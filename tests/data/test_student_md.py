@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
 
-from distill.data.dataset import Dataset
+from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
-from distill.data.molecules import from_smiles
+from distill.data.molecules import Molecule, from_smiles
 from distill.data.student_md import _KernelForces, _TorchForces, bonded_pairs, intact, student_md
 from distill.student import Student, save_student
 from distill.student.config import StudentConfig
@@ -134,3 +134,29 @@ def test_explorers_label_what_they_see_and_stop_when_told(tmp_path: Path) -> Non
     assert np.isfinite(data.forces).all()
     # no geometry twice
     assert len(np.unique(data.positions.reshape(len(data), -1), axis=0)) == len(data)
+
+
+def test_a_new_file_before_the_last_grows_large(tmp_path: Path) -> None:
+    record = TeacherRecord("gfn2-xtb", "tblite", True)
+    molecule = from_smiles("CO")
+    explorer = Explorer(molecule, TeacherSpec(), tmp_path / "s", tmp_path / "labels-1.h5", seed=1)
+    others = Explorer(molecule, TeacherSpec(), tmp_path / "s", tmp_path / "labels-10.h5", seed=1)
+    expected = []
+    for name, frames in (("labels-1.h5", 499), ("labels-1.h5", 2), ("labels-1-001.h5", 501)):
+        path = explorer.next_file()
+        assert path == tmp_path / name
+        write(path, record, [frames_of(molecule, frames)])
+        expected += [path] if path not in expected else []
+        assert explorer.files() == expected
+    assert explorer.next_file() == tmp_path / "labels-1-002.h5"
+    assert explorer.labelled() == 1002 and explorer.labelled(failed=False) == 1002
+    assert others.files() == [] and others.labelled() == 0
+
+
+def frames_of(molecule: Molecule, count: int) -> MoleculeData:
+    """Frames without meaning."""
+    shape = (count, len(molecule), 3)
+    return MoleculeData(
+        molecule.name, "", 0, molecule.numbers, np.zeros(shape), np.zeros(count), np.zeros(shape),
+        np.zeros(count), np.full(count, "none", dtype=object),
+    )  # fmt: skip

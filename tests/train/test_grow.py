@@ -19,7 +19,7 @@ XTB = TeacherRecord("gfn2-xtb", "tblite", True)
 
 def test_only_what_is_new_is_read(methanol: MoleculeData, student: Student, tmp_path: Path) -> None:
     paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
-    data = Growing(paths, student, holdout=10)
+    data = Growing(lambda: paths, student, holdout=10)
     assert data.poll() == 0
     write(paths[0], XTB, [methanol])
     assert data.poll() == 40 and len(data.valid) == 4
@@ -35,7 +35,7 @@ def test_the_student_handed_out_is_the_averaged_one(
     methanol: MoleculeData, student: Student, tmp_path: Path
 ) -> None:
     write(tmp_path / "a.h5", XTB, [methanol])
-    data = Growing([tmp_path / "a.h5"], student)
+    data = Growing(lambda: [tmp_path / "a.h5"], student)
     data.poll()
     config = TrainConfig(steps=4, steps_per_epoch=2, backend="eager")
     latest = tmp_path / "latest.safetensors"
