@@ -498,6 +498,8 @@ def bench(
         raise DistillError(f"{out} is a folder; give a file (-o).")
     if out.exists() and not force:
         raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    if not out.resolve().parent.is_dir():
+        raise DistillError(f"There is no folder {out.parent}; make it first.")
     check_room(out)
     from distill.bench.run import bench as measure_all
 

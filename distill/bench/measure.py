@@ -1,10 +1,12 @@
 """Measuring cases, each in a process of its own, so that its peak memory is its own."""
 
 import multiprocessing
+import re
 import resource
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from distill.bench.engines import Case, make
 from distill.bench.roofline import least_ms
 from distill.bench.systems import system
 from distill.errors import DistillError
+from distill.kernels import choose_backend
 from distill.student.file import load_student
 from distill.student.neighbours import neighbour_list
 
 ROUNDS = 7
+BACKENDS = {"torch": "torch", "torchscript": "torchscript"}
 NO_DEVICE = "not measured: no device"
 
 
@@ -26,7 +30,8 @@ def measure(case: Case, peak: dict[str, float], seconds: float) -> dict[str, Any
 
     seconds: about how long the rounds take together.
     """
-    row: dict[str, Any] = dict(vars(case))
+    row: dict[str, Any] = {**vars(case), "backend": BACKENDS.get(case.engine, "auto")}
+    row["precision"] = row.pop("dtype")
     if case.device != "cpu" and not torch.cuda.is_available():
         return {**row, "note": NO_DEVICE}
     torch.set_num_threads(case.threads)
@@ -34,6 +39,8 @@ def measure(case: Case, peak: dict[str, float], seconds: float) -> dict[str, Any
     student = load_student(case.size)
     config = student.config
     row["atoms"] = len(atoms)
+    if row["backend"] == "auto":
+        row["backend"] = choose_backend("auto", case.device)
     try:
         run = make(case, student, atoms)
     except DistillError as error:
@@ -67,6 +74,9 @@ def measure(case: Case, peak: dict[str, float], seconds: float) -> dict[str, Any
 
 def peak_memory_mb() -> float:
     """Of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux a child's ru_maxrss starts at its parent's
+        return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 COLUMNS = {
-    "engine": "", "size": "", "dtype": "", "device": "", "threads": "", "atoms": "",
+    "engine": "", "backend": "", "size": "", "precision": "", "device": "",
+    "threads": "", "atoms": "",
     "ms_per_step": ".3f", "least": ".3f", "most": ".3f", "ns_per_day": ".1f",
     "atom_steps_per_s": ",.0f", "peak_memory_mb": ",.0f", "times_roofline": ".2f", "note": "",
 }  # fmt: skip
@@ -32,7 +33,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.add_subplot()
     lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for row in rows:
-        if row["threads"] == 1 and row["dtype"] == "float32" and "ns_per_day" in row:
+        if row["threads"] == 1 and row["precision"] == "float32" and "ns_per_day" in row:
             lines.setdefault((row["size"], row["engine"]), []).append(
                 (row["atoms"], row["ns_per_day"])
             )

@@ -9,7 +9,6 @@ from distill.bench.engines import Case, engines
 from distill.bench.measure import measure_apart
 from distill.bench.report import plot, table
 from distill.bench.roofline import peaks
-from distill.bench.systems import system
 from distill.errors import DistillError
 from distill.evaluate.report import provenance
 from distill.student.file import student_path
@@ -36,11 +35,9 @@ def cases(
     for device in devices:
         if device not in ("cpu", "cuda"):
             raise DistillError(f"device is '{device}'; use cpu or cuda.")
-    for n in atoms:
-        if n != 20 and n != 50:
-            system(max(20, n) if n >= 20 else n)
-            break
-    return [
+    if min(atoms) < 20:
+        raise DistillError(f"{min(atoms)} atoms are too few to measure; use 20 or more.")
+    found = [
         Case(name, size, n, dtype, device, count)
         for device in devices
         for dtype in dtypes
@@ -53,6 +50,12 @@ def cases(
         and (n <= TORCH_AT_MOST or not name.startswith("torch"))
         and (device == "cpu" or name in ("ase", "torch"))
     ]
+    if not found:
+        raise DistillError(
+            "Nothing is left to measure: several threads need 200 atoms or more, torch goes up to "
+            f"{TORCH_AT_MOST}, and on CUDA there are the engines ase and torch."
+        )
+    return found
 
 
 def bench(

@@ -1,5 +1,7 @@
 """What OpenMM calls: positions in nm to energy in kJ/mol and forces in kJ/mol/nm."""
 
+import math
+
 import torch
 from ase import units
 from torch import Tensor, nn
@@ -65,6 +67,13 @@ class OpenMMStudent(nn.Module):
                 cell = self.no_box
                 if box is not None:
                     cell = box.double()
+                # An error here would end the process: openmmtorch 1.10 cannot report one from a
+                # graph as small as this. NaN is what OpenMM and its reporters look for. The sum is
+                # finite if all coordinates are.
+                total = positions.sum()
+                if not math.isfinite(float(total)):
+                    broken = total.double() * float("nan")
+                    return broken, broken.expand(positions.shape)
                 energies, forces, _ = self.kernel.md(positions, self.numbers, cell)
                 return energies.sum(), forces
         edge_index, edge_shift = self.neighbours(positions, box)

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from distill.bench.engines import Case, engines, make
-from distill.bench.measure import NO_DEVICE, measure
+from distill.bench.measure import NO_DEVICE, measure, measure_apart, peak_memory_mb
 from distill.bench.roofline import dense_products, flops_per_atom, least_ms, peaks
 from distill.bench.systems import system
 from distill.cli import app
@@ -69,6 +69,7 @@ def test_a_row_is_complete() -> None:
     assert row["least"] <= row["ms_per_step"] <= row["most"]
     assert row["ns_per_day"] == pytest.approx(86.4 / row["ms_per_step"])
     assert np.isfinite(row["times_roofline"]) and row["peak_memory_mb"] > 10
+    assert (row["backend"], row["precision"]) == ("kernel", "float32")
     if not torch.cuda.is_available():
         assert measure(Case("ase", "tiny", 20, device="cuda"), peak, 0.05)["note"] == NO_DEVICE
 
@@ -96,6 +97,8 @@ def test_the_command(tmp_path: Path) -> None:
         (["--atoms", "many"], "whole numbers, like 20,50"),
         (["--atoms", "3"], "too few to measure"),
         (["--threads", "0"], "whole numbers"),
+        (["--threads", "2", "--atoms", "50"], "Nothing is left to measure"),
+        (["--atoms", "200,3"], "too few to measure"),
         (["--dtype", "float16"], "use float32 or float64"),
         (["--device", "tpu"], "use cpu or cuda"),
     ],
@@ -105,3 +108,10 @@ def test_wrong_options(tmp_path: Path, options: list[str], sentence: str) -> Non
     result = CliRunner().invoke(app, ["bench", "-o", str(out), *options])
     assert result.exit_code == 2 and not out.exists()
     assert sentence in " ".join(result.stderr.split())
+
+
+def test_peak_memory_is_the_childs_own(tmp_path: Path) -> None:
+    held = np.ones(80_000_000)  # 640 MB of the parent's
+    case = Case("kernel", "ultra-tiny", 20)
+    row = measure_apart(case, {"gemm_gflops": 50.0, "triad_gb_per_s": 5.0}, 0.05)
+    assert held.nbytes > 6e8 and row["peak_memory_mb"] < peak_memory_mb() - 400

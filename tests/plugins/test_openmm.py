@@ -155,13 +155,26 @@ def test_nve_conserves_energy(tiny_file, drug, engines):
     assert np.ptp(total[3:]) < 0.03 * np.ptp(kinetic)
 
 
-@pytest.mark.parametrize("kind", ["torch", "python"])
-def test_a_broken_simulation_says_so(tiny_file, drug, engines, kind):
-    force = create_force(tiny_file, engines.topology(drug), kind=kind)
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+def test_a_broken_simulation_says_so(tiny_file, drug, engines, backend):
+    topology = engines.topology(drug)
+    force = create_force(tiny_file, topology, kind="python", backend=backend)
     context = engines.context(engines.system(drug, force))
     drug.positions[3, 1] = np.nan
-    with pytest.raises(openmm.OpenMMException, match="has a coordinate that is NaN"):
+    with pytest.raises(openmm.OpenMMException, match="coordinate.* is NaN"):
         engines.evaluate(context, drug.positions)
+
+
+def test_a_broken_simulation_ends_in_nan(tiny_file, drug, engines):
+    """A TorchForce of the kernel: an error inside of it would end the process."""
+    context = engines.context(engines.system(drug, create_force(tiny_file, engines.topology(drug))))
+    good = engines.evaluate(context, drug.positions)
+    broken = drug.positions.copy()
+    broken[3, 1] = np.nan
+    energy, forces = engines.evaluate(context, broken)
+    assert np.isnan(energy) and np.isnan(forces).all()
+    again = engines.evaluate(context, drug.positions)
+    assert again[0] == good[0]
 
 
 @pytest.mark.parametrize(
