@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ from distill.train.step import EagerStep, Loss, make_step, parameters_of
 
 LORATADINE = "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1"
 REPEATS = 5
+PARTS = ("training", "labelling")
 
 
 def median_ms(work: Callable[[], object], calls: int) -> tuple[float, float, float]:
@@ -50,12 +51,12 @@ def median_ms(work: Callable[[], object], calls: int) -> tuple[float, float, flo
     return float(np.median(rounds)), min(rounds), max(rounds)
 
 
-def training() -> list[dict[str, Any]]:
+def training(sizes: Sequence[str]) -> list[dict[str, Any]]:
     """Molecules a second of one training step."""
     rng = np.random.default_rng(0)
     rows = []
     molecules = read_molecules("drugs:train:40")
-    for size in SIZES:
+    for size in sizes:
         student = Student.untrained(size)
         graphs = []
         for molecule in molecules:
@@ -128,16 +129,14 @@ def labelling() -> list[dict[str, Any]]:
     return rows
 
 
-PARTS = {"training": training, "labelling": labelling}
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-o", "--out", type=Path)
-    parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--sizes", nargs="+", choices=[*SIZES], default=[*SIZES])
     arguments = parser.parse_args()
     result: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -148,7 +147,7 @@ def main() -> None:
     console = Console()
     console.print(result)
     for part in arguments.only:
-        rows = PARTS[part]()
+        rows = training(arguments.sizes) if part == "training" else labelling()
         result[part] = rows
         columns = list(dict.fromkeys(key for r in rows for key in r))
         table = Table(*columns, title=part)
