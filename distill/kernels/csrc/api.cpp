@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 

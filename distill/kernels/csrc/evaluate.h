@@ -1,9 +1,12 @@
 // One evaluation: pairs from candidates, then the phases of the network over threads.
 #pragma once
+#include <stdlib.h>
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <stdexcept>
 
 #include "neighbours.h"
@@ -14,24 +17,30 @@ namespace distill {
 
 constexpr double COULOMB = 14.399645478425668;  // e^2 / (4 pi epsilon_0) in eV Å
 
-// Memory of a thread, kept from call to call.
+// Memory of a thread, kept from call to call; in huge pages where the system has them, since large
+// systems otherwise spend a good part of their time on page tables.
 class Arena {
  public:
+  ~Arena() { std::free(memory_); }
   void *take(size_t bytes) {
     if (bytes > size_) {
-      memory_.reset();
-      memory_.reset(new char[bytes + 64]);
-      size_ = bytes;
+      std::free(memory_);
+      memory_ = nullptr;
+      size_ = 0;
+      const size_t alignment = bytes < HUGE_PAGE ? 64 : HUGE_PAGE;
+      const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+      if (posix_memalign(&memory_, alignment, rounded)) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+      if (alignment == HUGE_PAGE) madvise(memory_, rounded, MADV_HUGEPAGE);
+#endif
+      size_ = rounded;
     }
-    return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory_.get()) + 63) / 64 * 64);
-  }
-  void drop() {
-    memory_.reset();
-    size_ = 0;
+    return memory_;
   }
 
  private:
-  std::unique_ptr<char[]> memory_;
+  static constexpr size_t HUGE_PAGE = size_t(1) << 21;
+  void *memory_ = nullptr;
   size_t size_ = 0;
 };
 
