@@ -165,6 +165,8 @@ class Distillation(L.LightningModule):
         loss = Loss(self.options.energy_weight)
         self._step, self.backend = make_step(self.student, loss, backend, example)
         self.average = [p.to(self.device) for p in self.average]
+        if self.backend == "kernel":
+            torch.set_num_threads(1)  # see KernelStep; the optimizer's matrices are small
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> None:
         assert self._step is not None

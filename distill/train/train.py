@@ -88,6 +88,7 @@ def train(
         if trainer.is_global_zero and resume:
             keep_history(logger, out / "metrics.csv", steps_before)
         handler = signal.getsignal(signal.SIGINT)
+        threads = torch.get_num_threads()
         try:
             trainer.fit(module, ckpt_path=str(checkpoint) if resume else None)
         except SystemExit:
@@ -95,6 +96,8 @@ def train(
                 signal.signal(signal.SIGINT, handler)
                 raise KeyboardInterrupt from None
             raise
+        finally:
+            torch.set_num_threads(threads)  # the kernel's training leaves torch one
     if trainer.is_global_zero:
         plot_curve(out / "metrics.csv", out / "curve.png")
     return module.result()
