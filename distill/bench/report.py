@@ -20,7 +20,13 @@ STYLES = {"kernel": "-", "openmm-reference": "--", "ase": ":", "torch": "-."}
 def table(rows: list[dict[str, Any]]) -> Table:
     """For rich to print."""
     used = [c for c in COLUMNS if any(c in row for row in rows)]
-    found = Table(*(c.replace("_", " ") for c in used))
+    # what is the same in all rows goes into the title: the table is wide enough without it
+    same = [
+        c for c in ("backend", "precision", "device", "threads") if len({r[c] for r in rows}) == 1
+    ]
+    title = ", ".join(f"{c} {rows[0][c]}" for c in same)
+    used = [c for c in used if c not in same]
+    found = Table(*(c.replace("_", " ") for c in used), title=title)
     for row in rows:
         found.add_row(*(format(row[c], COLUMNS[c]) if c in row else "" for c in used))
     return found
