@@ -5,7 +5,7 @@
     python benchmarks/architecture.py build/train.h5 build/valid.h5 -o build/architecture.json
 
 Two variants train at a time. Prints the force error on the validation molecules (no scaffold of
-which is in the training set) against the parameters and the multiplications that an atom costs.
+which is in the training set) against the parameters and the flops that an atom costs.
 """
 
 import argparse
@@ -22,18 +22,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from distill.bench.roofline import flops_per_atom
 from distill.evaluate.report import provenance
+from distill.pretrained.make import tame
 from distill.student import SIZES, Student
 from distill.student.config import StudentConfig
 from distill.train.config import LEARNING_RATES, TrainConfig
-from distill.train.graphs import Graph
 from distill.train.kernel_step import KernelInput, KernelStep
 from distill.train.load import load_graphs
 from distill.train.step import Loss, parameters_of
 from distill.train.train import fit_reference, train
-
-WILDEST_FORCE = 25.0
-"""eV/Å: frames with larger forces are left out, as in distill.pretrained.make."""
 
 
 def variants(size: str) -> dict[str, tuple[StudentConfig, str]]:
@@ -54,19 +52,6 @@ def variants(size: str) -> dict[str, tuple[StudentConfig, str]]:
     }  # fmt: skip
 
 
-def products_per_atom(config: StudentConfig, neighbours: float) -> float:
-    """Multiplications an atom costs in one forward pass: dense layers, and pairs
-    (filters by six spline coefficients, once for both directions)."""
-    f, dense, pairs = config.hidden, 0.0, 0.0
-    for k in range(config.layers):
-        parts = 3 if k else 2
-        out = 3 if k + 1 < config.layers else 2
-        dense += (f * f + parts * f * f) if k else 0.0  # the first is a table of elements
-        dense += 3 * 2 * f * f + 2 * f * f / 2 + out * f * f / 2
-        pairs += neighbours * f * (6 * parts / 2 + parts + 3 + (3 if k else 0))
-    return dense + f * f / 2 + pairs
-
-
 def fit(job: tuple[str, str, dict, str, Path, Path, float, Path]) -> dict:
     """Trains one variant; its row of the table."""
     size, name, fields, optimizer, train_file, valid_file, minutes, folder = job
@@ -74,8 +59,8 @@ def fit(job: tuple[str, str, dict, str, Path, Path, float, Path]) -> dict:
     config = StudentConfig.from_dict(fields)
     torch.manual_seed(0)
     student = Student(config)
-    tame = [graphs_of(path, student) for path in (train_file, valid_file)]
-    fit_reference(student, tame[0])
+    sets = [tame(load_graphs([path], student)) for path in (train_file, valid_file)]
+    fit_reference(student, sets[0])
     out = folder / f"{size}-{name.replace(' ', '-').replace(',', '')}"
     shutil.rmtree(out, ignore_errors=True)
     options = TrainConfig(
@@ -83,32 +68,27 @@ def fit(job: tuple[str, str, dict, str, Path, Path, float, Path]) -> dict:
         max_valid=50, optimizer=optimizer,
     )  # fmt: skip
     started = time.monotonic()
-    student = train(student, *tame, out, options, progress=False)
+    student = train(student, *sets, out, options, progress=False)
     seconds = time.monotonic() - started
     step, squares, atoms = KernelStep(student, Loss()), 0.0, 0
-    for start in range(0, len(tame[1]), 8):
-        batch = KernelInput.of(tame[1][start : start + 8])
+    for start in range(0, len(sets[1]), 8):
+        batch = KernelInput.of(sets[1][start : start + 8])
         n = len(batch.forces)
         squares += float(step.validate(parameters_of(student), batch)[3]) * n
         atoms += n
-    neighbours = float(np.mean([g.edge_index.shape[1] / len(g.numbers) for g in tame[1]]))
+    neighbours = float(np.mean([g.edge_index.shape[1] / len(g.numbers) for g in sets[1]]))
     steps = torch.load(out / "last.ckpt", weights_only=True)["distill"]["steps_done"]
     return {
         "size": size,
         "variant": name,
         "parameters": sum(p.numel() for p in parameters_of(student)),
-        "products_per_atom": products_per_atom(config, neighbours),
+        "flops_per_atom": flops_per_atom(config, neighbours),
         "steps": steps,
         "seconds": seconds,
         "force_rmse": float(np.sqrt(squares / atoms / 3)),
-        "training_geometries": len(tame[0]),
-        "validation_geometries": len(tame[1]),
+        "training_geometries": len(sets[0]),
+        "validation_geometries": len(sets[1]),
     }
-
-
-def graphs_of(path: Path, student: Student) -> list[Graph]:
-    """All geometries but the wildest."""
-    return [g for g in load_graphs([path], student) if np.abs(g.forces).max() < WILDEST_FORCE]
 
 
 def main() -> None:
@@ -142,10 +122,10 @@ def main() -> None:
             rows.append(row)
             print(json.dumps(row), flush=True)
             arguments.out.write_text(json.dumps({**result, "rows": rows}, indent=2) + "\n")
-    table = Table("size", "variant", "parameters", "products/atom", "steps", "force RMSE (eV/Å)")
+    table = Table("size", "variant", "parameters", "flops/atom", "steps", "force RMSE (eV/Å)")
     for r in rows:
         table.add_row(
-            r["size"], r["variant"], f"{r['parameters']:,}", f"{r['products_per_atom']:,.0f}",
+            r["size"], r["variant"], f"{r['parameters']:,}", f"{r['flops_per_atom']:,.0f}",
             f"{r['steps']:,}", f"{r['force_rmse']:.4f}",
         )  # fmt: skip
     Console().print(result, table)

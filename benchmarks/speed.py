@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from distill.bench.systems import LORATADINE, PARACETAMOL
 from distill.data.explore import first_geometries
 from distill.data.label import label
 from distill.data.molecules import read_molecules
@@ -34,7 +35,6 @@ from distill.train.graphs import Capacity, Graph, collate
 from distill.train.kernel_step import KernelInput, KernelStep
 from distill.train.step import EagerStep, Loss, make_step, parameters_of
 
-LORATADINE = "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1"
 REPEATS = 5
 PARTS = ("training", "labelling")
 
@@ -102,7 +102,7 @@ def training(sizes: Sequence[str]) -> list[dict[str, Any]]:
 def labelling() -> list[dict[str, Any]]:
     """GFN2-xTB labels a second on all cores, start of the processes included."""
     rows = []
-    for name, smiles in (("paracetamol", "CC(=O)Nc1ccc(O)cc1"), ("loratadine", LORATADINE)):
+    for name, smiles in (("paracetamol", PARACETAMOL), ("loratadine", LORATADINE)):
         (molecule,) = read_molecules(smiles)
         starts = first_geometries(molecule, 8, 0)
         rng = np.random.default_rng(0)

@@ -76,8 +76,8 @@ def peaks(seconds: float = 1.0) -> dict[str, float]:
         n = 1024
         a, b, out = torch.rand(n, n), torch.rand(n, n), torch.empty(n, n)
         flops = best_rate(lambda: torch.mm(a, b, out=out), 2.0 * n**3, seconds)
-        length = 8 * cache_bytes() // 8 // 3
-        x, y, z = (np.ones(max(length, 4_000_000)) for _ in range(3))
+        # each of the three is almost three times the cache
+        x, y, z = (np.ones(max(cache_bytes() // 3, 4_000_000)) for _ in range(3))
 
         def triad() -> None:
             np.multiply(z, 3.0, out=x)

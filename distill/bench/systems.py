@@ -4,8 +4,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 
+from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
-from distill.data.sampling import Sampling, sample
 from distill.errors import DistillError
 
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
@@ -28,12 +28,8 @@ def system(n_atoms: int) -> Atoms:
 
 def drug(smiles: str) -> Atoms:
     """A drug warmed to 100 K by a force field's MD."""
-    plan = Sampling(
-        frames=1, conformers=1, temperatures=(100.0,), steps_between=20, equilibration=20,
-        displaced=0.0, given=False,
-    )  # fmt: skip
     found = from_smiles(smiles)
-    return found.atoms(sample(found, plan)[0].positions)
+    return found.atoms(first_geometries(found, 1, 0)[0])
 
 
 def methanol(n_atoms: int) -> Atoms:

@@ -7,7 +7,7 @@ runs MD with it at several temperatures, labels frames on the way, and goes on f
 import multiprocessing
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -52,21 +52,24 @@ class Explorer:
         follow_parent()
         torch.set_num_threads(1)
         replicas: list[NDArray[np.float64]] = []
+        done = self.labelled()
         while stop is None or not stop.is_set():
-            rng = np.random.default_rng([self.seed, self.labelled()])
+            rng = np.random.default_rng([self.seed, done])
             frames, replicas = self.walk(rng, replicas)
             try:
-                label(
+                report = label(
                     [(self.molecule, frames)],
                     self.teacher,
                     self.next_file(),
                     workers=0,
                     progress=False,
                 )
+                done += report.labelled + report.failed
             except DistillError as error:
-                if not self.labelled(failed=False):  # nothing has ever worked: give up
+                if not any(self._counts(failed=False)):  # nothing has ever worked: give up
                     print(error, file=sys.stderr, flush=True)
                     sys.exit(2)
+                done = self.labelled()  # a batch that failed is on record
                 time.sleep(1.0)
 
     def files(self) -> list[Path]:
@@ -86,18 +89,21 @@ class Explorer:
 
     def labelled(self, failed: bool = True) -> int:
         """Geometries labelled so far, with or without those that the teacher failed on."""
-        count = 0
+        return sum(self._counts(failed))
+
+    def _counts(self, failed: bool) -> Iterator[int]:
+        """The same for each file."""
         for path in self.files():
             with Dataset.open(path) as dataset:
-                count += dataset.frames + (dataset.failures if failed else 0)
-        return count
+                count = dataset.frames + (dataset.failures if failed else 0)
+            yield count
 
     def walk(
         self, rng: np.random.Generator, replicas: Sequence[NDArray[np.float64]]
     ) -> tuple[list[Frame], list[NDArray[np.float64]]]:
         """New frames, and where the replicas stand now."""
         seed = int(rng.integers(2**31))
-        if not self.student.is_file() or not self.labelled():
+        if not self.student.is_file() or not any(self._counts(failed=True)):
             plan = Sampling(
                 frames=FIRST_FRAMES, conformers=6, steps_between=50, displaced=0.1, seed=seed
             )

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
@@ -21,15 +20,13 @@ DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 def describe(student: Student, intervals: int) -> NDArray[np.float64]:
     """The numbers that ``csrc/student.h`` reads: sizes, then four for each element."""
     config = student.config
-    reference = student.reference.detach().cpu().numpy()
-    rows: list[float] = [
+    sizes = [
         config.hidden, config.layers, config.n_radial, len(config.elements), intervals,
         config.cutoff,
     ]  # fmt: skip
-    for k, z in enumerate(config.elements):
-        inverse_screening = z**0.23 / (0.8854 * 0.529177210903)
-        rows += [z, float(reference[k]), inverse_screening, float(covalent_radii[z])]
-    return np.array(rows, dtype=np.float64)
+    zbl = student.painn.zbl
+    elements = torch.stack([zbl.z, student.reference, zbl.inverse_screening, zbl.radii], dim=-1)
+    return np.concatenate([sizes, elements.detach().cpu().numpy().ravel()])
 
 
 def sizes(meta: NDArray[np.float64]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from ase import Atoms
 from openmm import app
 
 from distill.student import Student
-from distill_openmm.force import create_force
+from distill_openmm.md import system_of
 
 
 def make(
@@ -18,16 +18,11 @@ def make(
     """Langevin MD at 0.5 fs with the student as the only force; see ``distill.bench.engines``."""
     topology = app.Topology()
     residue = topology.addResidue("MOL", topology.addChain())
-    system = openmm.System()
-    for z, mass in zip(atoms.numbers, atoms.get_masses()):
+    for z in atoms.numbers:
         topology.addAtom("X", app.Element.getByAtomicNumber(int(z)), residue)
-        system.addParticle(mass)
     if atoms.pbc.any():
-        box = [openmm.Vec3(*row) for row in atoms.cell.array * 0.1]
-        topology.setPeriodicBoxVectors(box * openmm.unit.nanometer)
-        system.setDefaultPeriodicBoxVectors(*box)
-    options = {"dtype": case.dtype, "kind": kind, "threads": case.threads}
-    system.addForce(create_force(student, topology, **options))
+        topology.setPeriodicBoxVectors(atoms.cell.array * 0.1 * openmm.unit.nanometer)
+    system = system_of(student, topology, dtype=case.dtype, kind=kind, threads=case.threads)
     integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.0005)
     context = openmm.Context(system, integrator, openmm.Platform.getPlatform(platform))
     context.setPositions(atoms.positions * 0.1)

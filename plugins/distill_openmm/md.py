@@ -36,12 +36,20 @@ def topology_of(molecule: Molecule) -> app.Topology:
     return topology
 
 
-def system_of(student: str | Path | Student, topology: app.Topology) -> openmm.System:
-    """A System of the topology's atoms with the student as its only force."""
+def system_of(
+    student: str | Path | Student, topology: app.Topology, **options: Any
+) -> openmm.System:
+    """A System of the topology's atoms with the student as its only force.
+
+    options: those of ``create_force``.
+    """
     system = openmm.System()
+    box = topology.getPeriodicBoxVectors()
+    if box is not None:
+        system.setDefaultPeriodicBoxVectors(*box)
     for atom in topology.atoms():
         system.addParticle(atom.element.mass)
-    system.addForce(create_force(student, topology))
+    system.addForce(create_force(student, topology, **options))
     return system
 
 

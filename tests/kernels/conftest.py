@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
+from distill.bench.systems import LORATADINE, PARACETAMOL
 from distill.data.molecules import from_smiles
 from distill.data.sampling import Sampling, sample
 from distill.kernels.library import call, instruction_set
@@ -15,7 +16,6 @@ from distill.student import SIZES, Student, load_student
 from distill.student.neighbours import neighbour_list
 
 Answer = tuple[np.ndarray, np.ndarray, np.ndarray]
-DRUGS = ("CC(=O)Nc1ccc(O)cc1", "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1")
 
 
 @pytest.fixture(scope="session", params=SIZES)
@@ -75,8 +75,8 @@ def systems(rng: np.random.Generator) -> dict[str, Atoms]:
     far = molecule("H2O")
     far.positions[2] += 40.0
     return {
-        "drug": drug(DRUGS[0], 300.0),
-        "drug of 50 atoms at 1000 K": drug(DRUGS[1], 1000.0),
+        "drug": drug(PARACETAMOL, 300.0),
+        "drug of 50 atoms at 1000 K": drug(LORATADINE, 1000.0),
         "liquid": liquid(rng),
         "one atom": Atoms("N", positions=[[0.3, -0.2, 5.0]]),
         "an atom without neighbours": far,

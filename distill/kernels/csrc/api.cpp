@@ -74,12 +74,13 @@ int guarded(const std::function<void()> &work) {
   }
 }
 
-void with_precision(int precision, const std::function<void(float)> &single,
-                    const std::function<void(double)> &twice) {
+// work(zero), where zero has the type of the precision
+template <class Work>
+void with_precision(int precision, const Work &work) {
   if (precision == 32)
-    single(0);
+    work(0.0f);
   else if (precision == 64)
-    twice(0);
+    work(0.0);
   else
     throw std::runtime_error("The precision must be 32 or 64.");
 }
@@ -335,12 +336,11 @@ int distill_pack(const double *meta, int64_t meta_length, int precision, const v
                  void *packed) {
   return guarded([&] {
     const Student st(meta, meta_length);
-    auto work = [&](auto zero) {
+    with_precision(precision, [&](auto zero) {
       typedef decltype(zero) T;
       pack(st, engine_of<T>(st.shape.hidden), static_cast<const T *>(parameters),
            basis_of<T>(st), static_cast<T *>(packed));
-    };
-    with_precision(precision, work, work);
+    });
   });
 }
 
@@ -357,11 +357,10 @@ int distill_evaluate(const double *meta, int64_t meta_length, int precision, con
     if (n_atoms)
       one_direction(n_atoms, n_edges, centre, neighbour, shift, {int(n_atoms), threads},
                     candidates);
-    auto work = [&](auto zero) {
+    with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), kinds.data(), positions, candidates, weights,
                           threads, nullptr, energies, forces, virial, closest);
-    };
-    with_precision(precision, work, work);
+    });
   });
 }
 
@@ -412,12 +411,11 @@ int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, 
         std::memcpy(&k->positions[3 * i], positions + 3 * int64_t(order[i]), 3 * sizeof(double));
       x = k->positions.data();
     }
-    auto work = [&](auto zero) {
+    with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), k->kinds.data(), x, k->list->candidates(),
                           nullptr, threads, order.empty() ? nullptr : order.data(), energies,
                           forces, virial, closest);
-    };
-    with_precision(precision, work, work);
+    });
   });
 }
 
@@ -454,11 +452,10 @@ int distill_batch(const double *meta, int64_t meta_length, int precision, const 
                   const DistillBatch *batch, int threads, double *energies, double *forces) {
   return guarded([&] {
     const Student st(meta, meta_length);
-    auto work = [&](auto zero) {
+    with_precision(precision, [&](auto zero) {
       gradients<decltype(zero)>(st, packed, *batch, nullptr, nullptr, nullptr, nullptr, threads,
                                 nullptr, energies, forces);
-    };
-    with_precision(precision, work, work);
+    });
   });
 }
 
@@ -467,11 +464,10 @@ int distill_gradients(const double *meta, int64_t meta_length, int precision, co
                       const double *plus, const double *minus, int threads, void *result) {
   return guarded([&] {
     const Student st(meta, meta_length);
-    auto work = [&](auto zero) {
+    with_precision(precision, [&](auto zero) {
       typedef decltype(zero) T;
       gradients<T>(st, packed, *batch, directions, eps, plus, minus, threads,
                    static_cast<T *>(result), nullptr, nullptr);
-    };
-    with_precision(precision, work, work);
+    });
   });
 }

@@ -45,7 +45,7 @@ struct Weights {
   const T *read1_t, *read1, *read1_b, *read2, *read2_b;
 };
 
-// Gradients by the weights, (out, in); filter holds the gradient by the table.
+// Gradients by the weights, (out, in), and by the table.
 template <class T>
 struct LayerGradients {
   T *phi1, *phi1_b, *phi2, *phi2_b, *table, *mix, *a1, *a1_b, *a2, *a2_b;

@@ -8,10 +8,11 @@ of the splines, so that forces stay the exact derivatives of the energy that is 
 import torch
 from torch import Tensor, nn
 
+from distill.kernels.weights import INTERVALS as kernels_intervals
 from distill.student.radial import BesselBasis, cutoff_envelope
 
-INTERVALS = 192
-"""Between zero and the cutoff; the spline's error moves forces by some 1e-6 eV/Å."""
+INTERVALS = kernels_intervals["float32"]
+"""Between zero and the cutoff, as in the CPU's kernel."""
 
 
 def b_splines(t: Tensor) -> Tensor:
