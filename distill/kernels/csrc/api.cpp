@@ -121,7 +121,8 @@ void run(const Student &st, const void *packed, int n, const int32_t *kinds, con
          const Candidates &candidates, const double *cotangent, int threads,
          const int32_t *order, double *energies, double *forces, double *virial,
          double *closest) {
-  std::vector<double> e(n), f(3 * size_t(n));
+  const size_t rows = n ? candidates.rows() : 0;
+  std::vector<double> e(rows), f(3 * rows);
   Results out{e.data(), f.data(), virial, 0, 0, 0};
   Problem<T> p{};
   p.student = &st;
@@ -442,7 +443,7 @@ int64_t distill_neighbours(int64_t n_atoms, const double *positions, const doubl
       for (int32_t e = c.first[i]; e < c.first[i + 1]; ++e) {
         const double *s = c.shift.empty() ? nullptr : &c.shift[3 * size_t(e)];
         put(i, c.j[e], s, 1.0);
-        if (e < c.both_end[i]) put(c.j[e], i, s, -1.0);
+        put(c.j[e], i, s, -1.0);
       }
   });
   return failed ? -1 : found;

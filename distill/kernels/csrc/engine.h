@@ -37,7 +37,7 @@ struct Network {
     const T *table = w.weights.layer[layer].table;
     const long row_size = PARTS * F;
     for (int i = begin; i < end; ++i) {
-      const int first = w.row[i], both = w.both_end[i], last = w.row_end[i];
+      const int first = w.row[i], last = w.row_end[i];
       const T *phi_i = spoken<PARTS>(w, layer, i, F), *v_i = PARTS == 3 ? l.v + 3L * i * F : nullptr;
       T *s_i = l.q + 2L * i * F, *big_i = l.big_v + 3L * i * F;
       for (int c = 0; c < F; c += W) {
@@ -48,7 +48,7 @@ struct Network {
         V s = {}, v[3] = {};
         for (int e = first; e < last; ++e) {
           const Pair<T> &pair = w.pairs[e];
-          const long j = pair.j;
+          const long j = pair.j, to = pair.to;
           V f[PARTS];
           filters<PARTS>(table + pair.first * row_size, F, c, pair.b, f);
           const T *phi_j = spoken<PARTS>(w, layer, j, F) + c;
@@ -60,16 +60,14 @@ struct Network {
             const T *v_j = l.v + 3 * j * F + c;
             for (int x = 0; x < 3; ++x) v[x] += gate * load<T>(v_j + x * F);
           }
-          if (e < both) {
-            T *s_j = l.q + 2 * j * F + c, *big_j = l.big_v + 3 * j * F + c;
-            add_to<T>(s_j, f[0] * mine[0]);
-            const V back = f[1] * mine[1];
-            if (PARTS == 3) {
-              const V gate = f[PARTS - 1] * mine[PARTS - 1];
-              for (int x = 0; x < 3; ++x) add_to<T>(big_j + x * F, gate * own[x] - back * pair.u[x]);
-            } else {
-              for (int x = 0; x < 3; ++x) store<T>(big_j + x * F, load<T>(big_j + x * F) - back * pair.u[x]);
-            }
+          T *s_j = l.q + 2 * to * F + c, *big_j = l.big_v + 3 * to * F + c;
+          add_to<T>(s_j, f[0] * mine[0]);
+          const V back = f[1] * mine[1];
+          if (PARTS == 3) {
+            const V gate = f[PARTS - 1] * mine[PARTS - 1];
+            for (int x = 0; x < 3; ++x) add_to<T>(big_j + x * F, gate * own[x] - back * pair.u[x]);
+          } else {
+            for (int x = 0; x < 3; ++x) store<T>(big_j + x * F, load<T>(big_j + x * F) - back * pair.u[x]);
           }
         }
         add_to<T>(s_i + c, s);
@@ -88,7 +86,7 @@ struct Network {
     const T *big_gs = w.big_gs[layer & 1], *big_gv = w.big_gv[layer & 1];
     const long row_size = PF;
     for (int i = begin; i < end; ++i) {
-      const int first = w.row[i], both = w.both_end[i], last = w.row_end[i];
+      const int first = w.row[i], last = w.row_end[i];
       const T *phi_i = spoken<PARTS>(w, layer, i, F);
       const T *v_i = PARTS == 3 ? l.v + 3L * i * F : nullptr;
       const T *gs_i = big_gs + (long)i * F, *gv_i = big_gv + 3L * i * F;
@@ -97,15 +95,14 @@ struct Network {
       double force[3] = {};
       for (int e = first; e < last; ++e) {
         const Pair<T> &pair = w.pairs[e];
-        const long j = pair.j;
+        const long j = pair.j, to = pair.to;
         const T *phi_j = spoken<PARTS>(w, layer, j, F);
         const T *v_j = PARTS == 3 ? l.v + 3 * j * F : nullptr;
         const T *gs_j = big_gs + j * F, *gv_j = big_gv + 3 * j * F;
-        T *gphi_j = PARTS == 3 ? w.gphi + 3 * j * F : TRAIN ? w.gphi0 + 2L * w.species[j] * F : nullptr;
-        T *gv_in_j = PARTS == 3 ? w.gv + 3 * j * F : nullptr;
+        T *gphi_j = PARTS == 3 ? w.gphi + 3 * to * F : TRAIN ? w.gphi0 + 2L * w.species[j] * F : nullptr;
+        T *gv_in_j = PARTS == 3 ? w.gv + 3 * to * F : nullptr;
         const T *row = table + pair.first * row_size;
         T *row_gradient = TRAIN ? table_gradient + pair.first * row_size : nullptr;
-        const bool two_way = e < both;
         V slope = {}, turn[3] = {};
         for (int c = 0; c < F; c += W) {
           V f[PARTS], df[PARTS];
@@ -135,12 +132,10 @@ struct Network {
             add_to<T>(gphi_i + 2 * F + c, f[PARTS - 1] * ji);
             const V gate_i = f[PARTS - 1] * phi2i, gate_j = f[PARTS - 1] * phi2j;
             for (int x = 0; x < 3; ++x) add_to<T>(gv_in_i + x * F + c, gate_i * gvj[x]);
-            if (two_way) {
-              add_to<T>(gphi_j + c, f[0] * gsi);
-              add_to<T>(gphi_j + F + c, f[1] * along_i);
-              add_to<T>(gphi_j + 2 * F + c, f[PARTS - 1] * ij);
-              for (int x = 0; x < 3; ++x) add_to<T>(gv_in_j + x * F + c, gate_j * gvi[x]);
-            }
+            add_to<T>(gphi_j + c, f[0] * gsi);
+            add_to<T>(gphi_j + F + c, f[1] * along_i);
+            add_to<T>(gphi_j + 2 * F + c, f[PARTS - 1] * ij);
+            for (int x = 0; x < 3; ++x) add_to<T>(gv_in_j + x * F + c, gate_j * gvi[x]);
           } else if (TRAIN) {
             add_to<T>(gphi_i + c, f[0] * gsj);
             store<T>(gphi_i + F + c, load<T>(gphi_i + F + c) - f[1] * along_j);
@@ -164,14 +159,12 @@ struct Network {
           // the unit vector turns with the part of t across the bond
           const T radial = sum<T>(slope) -
                            pair.inverse_r * (t[0] * pair.u[0] + t[1] * pair.u[1] + t[2] * pair.u[2]);
-          double *force_j = w.forces + 3 * j;
-          // a pair seen from one side is another thread's, too
-          const double share = two_way ? pair.r : 0.5 * pair.r;
+          double *force_j = w.forces + 3 * to;
           for (int x = 0; x < 3; ++x) {
             const double g = radial * pair.u[x] + pair.inverse_r * t[x];
             force[x] += g;
-            if (two_way) force_j[x] -= g;
-            for (int y = 0; y < 3; ++y) virial[3 * x + y] += share * pair.u[y] * g;
+            force_j[x] -= g;
+            for (int y = 0; y < 3; ++y) virial[3 * x + y] += double(pair.r) * pair.u[y] * g;
           }
         }
       }

@@ -65,8 +65,8 @@ struct Problem {
 };
 
 struct Results {
-  double *energies;  // N, without the reference energies
-  double *forces;    // N x 3
+  double *energies;  // N, without the reference energies, and room for the candidates' rows()
+  double *forces;    // N x 3, likewise
   double *virial;    // 9
   double closest;    // Å between the two nearest atoms
   int closest_i, closest_j;
@@ -81,7 +81,7 @@ SpeciesArrays<T> place_species(const Shape &s, Places<T> &next) {
 }
 
 template <class T>
-size_t place_arrays(Work<T> &w, char *base, size_t n_pairs) {
+size_t place_arrays(Work<T> &w, char *base, size_t M, size_t n_pairs) {
   const Shape &s = w.shape;
   const size_t N = w.n_atoms, F = s.hidden, H = s.half;
   Places<T> next{reinterpret_cast<T *>(base)};
@@ -91,13 +91,13 @@ size_t place_arrays(Work<T> &w, char *base, size_t n_pairs) {
       l.v = next(3 * N * F), l.dh = next(N * F), l.phi = next(3 * N * F);
       if (w.train) l.s = next(N * F), l.g = next(N * F);
     }
-    l.big_v = next(3 * N * F), l.q = next(2 * N * F), l.mixed = next(6 * N * F);
+    l.big_v = next(3 * M * F), l.q = next(2 * M * F), l.mixed = next(6 * N * F);
     l.dp = next(N * H), l.a = next(s.outputs(k) * N * F);
     if (w.train) l.t = next(N * H);
   }
   SpeciesArrays<T> z = place_species(s, next);
   w.phi0 = z.phi0, w.gphi0 = z.gphi0, w.dh0 = z.dh0, w.g0 = z.g0;
-  w.gs = next(N * F), w.gphi = next(3 * N * F), w.gv = next(3 * N * F);
+  w.gs = next(N * F), w.gphi = next(3 * M * F), w.gv = next(3 * M * F);
   for (int k = 0; k < 2; ++k) w.big_gs[k] = next(N * F), w.big_gv[k] = next(3 * N * F);
   w.cotangent = next(N);
   w.pairs = reinterpret_cast<Pair<T> *>(next(n_pairs * sizeof(Pair<T>) / sizeof(T)));
@@ -125,8 +125,8 @@ inline double zbl(const Student::Element &a, const Student::Element &b, double r
 
 // The pairs of atoms begin..end that are within the cutoff, and their repulsion.
 template <class T>
-void find_pairs(const Problem<T> &p, Work<T> &w, Pair<T> *pairs, int32_t *both_end,
-                int32_t *row_end, int begin, int end, Results &out, double *virial) {
+void find_pairs(const Problem<T> &p, Work<T> &w, Pair<T> *pairs, int32_t *row_end, int begin,
+                int end, Results &out, double *virial) {
   const Student &st = *p.student;
   const Candidates &c = *p.candidates;
   const double cutoff2 = st.cutoff * st.cutoff;
@@ -137,60 +137,81 @@ void find_pairs(const Problem<T> &p, Work<T> &w, Pair<T> *pairs, int32_t *both_e
     const double *x = p.positions + 3L * i;
     int32_t at = c.first[i];
     const Student::Element &a = st.elements[p.species[i]];
-    for (int half = 0; half < 2; ++half) {
-      const int32_t from = half ? c.both_end[i] : c.first[i];
-      const int32_t to = half ? c.first[i + 1] : c.both_end[i];
-      for (int32_t e = from; e < to; ++e) {
-        const int32_t j = c.j[e];
-        const double *y = p.positions + 3L * j;
-        double v[3] = {y[0] - x[0], y[1] - x[1], y[2] - x[2]};
-        if (shift)
-          for (int d = 0; d < 3; ++d) v[d] += shift[3 * size_t(e) + d];
-        const double r2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-        if (!(r2 < cutoff2)) continue;
-        if (r2 < least) {
-          least = r2;
-          out.closest_i = i;
-          out.closest_j = j;
-        }
-        const double r = std::sqrt(r2), inverse = 1 / r;
-        Pair<T> &pair = pairs[at++];
-        for (int d = 0; d < 3; ++d) pair.u[d] = T(v[d] * inverse);
-        pair.inverse_r = T(inverse);
-        pair.r = T(r);
-        pair.j = j;
-        const double scaled = r * inverse_spacing;
-        pair.first = std::min(int(scaled), st.shape.intervals - 1);
-        double spline[6], slopes[6];
-        b_splines(scaled - pair.first, spline);
-        b_spline_slopes(scaled - pair.first, slopes);
-        for (int k = 0; k < 6; ++k) {
-          pair.b[k] = T(spline[k]);
-          pair.d[k] = T(slopes[k] * inverse_spacing);
-        }
+    for (int32_t e = c.first[i]; e < c.first[i + 1]; ++e) {
+      const int32_t j = c.j[e], to = c.to[e];
+      const double *y = p.positions + 3L * j;
+      double v[3] = {y[0] - x[0], y[1] - x[1], y[2] - x[2]};
+      if (shift)
+        for (int d = 0; d < 3; ++d) v[d] += shift[3 * size_t(e) + d];
+      const double r2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+      if (!(r2 < cutoff2)) continue;
+      if (r2 < least) {
+        least = r2;
+        out.closest_i = i;
+        out.closest_j = j;
+      }
+      const double r = std::sqrt(r2), inverse = 1 / r;
+      Pair<T> &pair = pairs[at++];
+      for (int d = 0; d < 3; ++d) pair.u[d] = T(v[d] * inverse);
+      pair.inverse_r = T(inverse);
+      pair.r = T(r);
+      pair.j = j;
+      pair.to = to;
+      const double scaled = r * inverse_spacing;
+      pair.first = std::min(int(scaled), st.shape.intervals - 1);
+      double spline[6], slopes[6];
+      b_splines(scaled - pair.first, spline);
+      b_spline_slopes(scaled - pair.first, slopes);
+      for (int k = 0; k < 6; ++k) {
+        pair.b[k] = T(spline[k]);
+        pair.d[k] = T(slopes[k] * inverse_spacing);
+      }
 
-        const Student::Element &b = st.elements[p.species[j]];
-        if (r < a.radius + b.radius) {
-          double slope;
-          const double energy = zbl(a, b, r, &slope);
-          out.energies[i] += 0.5 * energy;
-          if (!half) out.energies[j] += 0.5 * energy;
-          if (!w.train) {
-            const double weight = 0.5 * (double(w.cotangent[i]) + double(w.cotangent[j]));
-            for (int d = 0; d < 3; ++d) {
-              const double g = weight * slope * v[d] * inverse;
-              out.forces[3L * i + d] += g;
-              if (!half) out.forces[3L * j + d] -= g;
-              for (int f = 0; f < 3; ++f) virial[3 * d + f] += (half ? 0.5 : 1.0) * v[f] * g;
-            }
+      const Student::Element &b = st.elements[p.species[j]];
+      if (r < a.radius + b.radius) {
+        double slope;
+        const double energy = zbl(a, b, r, &slope);
+        out.energies[i] += 0.5 * energy;
+        out.energies[to] += 0.5 * energy;
+        if (!w.train) {
+          const double weight = 0.5 * (double(w.cotangent[i]) + double(w.cotangent[j]));
+          for (int d = 0; d < 3; ++d) {
+            const double g = weight * slope * v[d] * inverse;
+            out.forces[3L * i + d] += g;
+            out.forces[3L * to + d] -= g;
+            for (int f = 0; f < 3; ++f) virial[3 * d + f] += v[f] * g;
           }
         }
       }
-      (half ? row_end : both_end)[i] = at;
     }
+    row_end[i] = at;
   }
   out.closest = std::sqrt(least);
 }
+
+// The rows beyond the atoms' own (see Candidates), from the view of one thread. Arrays have `stride`
+// numbers a row, of which the first `used` count.
+struct Halo {
+  const Candidates &candidates;
+  int n_atoms, thread;
+
+  // before the thread's own pairs: its halo
+  template <class T>
+  void clear(T *array, size_t used, size_t stride) const {
+    for (int k = candidates.halo_of[thread]; k < candidates.halo_of[thread + 1]; ++k)
+      std::memset(array + (n_atoms + k) * stride, 0, used * sizeof(T));
+  }
+  // after everybody's: what other threads have for its atoms
+  template <class T>
+  void collect(T *array, size_t used, size_t stride) const {
+    for (int k = candidates.owed_to[thread]; k < candidates.owed_to[thread + 1]; ++k) {
+      const int32_t row = candidates.owed[k];
+      T *mine = array + candidates.atom[row] * stride;
+      const T *theirs = array + (n_atoms + row) * stride;
+      for (size_t c = 0; c < used; ++c) mine[c] += theirs[c];
+    }
+  }
+};
 
 template <class T>
 void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
@@ -207,12 +228,11 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   const size_t n_pairs = p.candidates->j.size();
 
   static thread_local Arena arena;
-  const size_t bytes = place_arrays(w, static_cast<char *>(nullptr), n_pairs);
-  const size_t rows = (size_t(N) * sizeof(int32_t) + 63) / 64 * 64;
-  char *memory = static_cast<char *>(arena.take(bytes + 2 * rows));
-  place_arrays(w, memory, n_pairs);
-  int32_t *both_end = reinterpret_cast<int32_t *>(memory + bytes);
-  int32_t *row_end = reinterpret_cast<int32_t *>(memory + bytes + rows);
+  const size_t rows = p.candidates->rows();
+  const size_t bytes = place_arrays(w, static_cast<char *>(nullptr), rows, n_pairs);
+  char *memory = static_cast<char *>(arena.take(bytes + N * sizeof(int32_t)));
+  place_arrays(w, memory, rows, n_pairs);
+  int32_t *row_end = reinterpret_cast<int32_t *>(memory + bytes);
   Pair<T> *pairs = const_cast<Pair<T> *>(w.pairs);
   T *cotangent = const_cast<T *>(w.cotangent);
   if (p.by_species) {
@@ -220,7 +240,6 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
     w.dh0 = p.by_species->dh0, w.g0 = p.by_species->g0;
   }
   w.row = p.candidates->first.data();
-  w.both_end = both_end;
   w.row_end = row_end;
   w.energies = out.energies;
   w.forces = out.forces;
@@ -231,6 +250,8 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   Barrier barrier(p.threads);
   Pool::shared().run(p.threads, [&](int t) {
     const int begin = ranges.begin(t), end = ranges.begin(t + 1);
+    const bool alone = p.threads == 1;
+    const Halo halo{*p.candidates, N, t};
     double *virial = &virials[16 * size_t(t)];
     for (int i = begin; i < end; ++i) {
       cotangent[i] = p.cotangent ? T(p.cotangent[i]) : T(1);
@@ -240,21 +261,36 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       std::memset(w.layer[0].big_v + 3 * F * i, 0, 3 * F * sizeof(T));
       std::memcpy(w.layer[0].q + 2 * F * i, w.weights.embedding + F * p.species[i], F * sizeof(T));
     }
+    if (!alone) {
+      halo.clear(out.energies, 1, 1);
+      if (out.forces) halo.clear(out.forces, 3, 3);
+    }
     if (t == 0 && !p.by_species) {
       engine.species_forward(w);
       if (w.train) std::memset(w.gphi0, 0, 2 * F * s.n_elements * sizeof(T));
     }
     barrier.wait();  // cotangents of others, phi0
-    find_pairs(p, w, pairs, both_end, row_end, begin, end, part[t], virial);
+    find_pairs(p, w, pairs, row_end, begin, end, part[t], virial);
     for (int k = 0; k < layers; ++k) {
+      T *big_v = w.layer[k].big_v, *q = w.layer[k].q;
+      if (!alone) halo.clear(big_v, 3 * F, 3 * F), halo.clear(q, F, 2 * F);
       engine.message_forward(w, k, begin, end);
+      barrier.wait();
+      if (!alone) halo.collect(big_v, 3 * F, 3 * F), halo.collect(q, F, 2 * F);
       engine.dense_forward(w, k, begin, end);
       if (k + 1 < layers) barrier.wait();
     }
     for (int k = layers; k > 0; --k) {
       engine.dense_backward(w, k, begin, end);
+      if (!alone && k > 1) halo.clear(w.gphi, 3 * F, 3 * F), halo.clear(w.gv, 3 * F, 3 * F);
       barrier.wait();
       engine.message_backward(w, k - 1, begin, end, virial);
+      barrier.wait();
+      if (!alone && k > 1) halo.collect(w.gphi, 3 * F, 3 * F), halo.collect(w.gv, 3 * F, 3 * F);
+    }
+    if (!alone) {
+      halo.collect(out.energies, 1, 1);
+      if (out.forces) halo.collect(out.forces, 3, 3);
     }
   });
   if (w.train && !p.by_species) engine.species_backward(w);

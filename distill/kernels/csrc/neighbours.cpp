@@ -10,42 +10,57 @@ namespace distill {
 
 void Candidates::set(const Ranges &ranges, int64_t n_pairs, const int32_t *pi, const int32_t *pj,
                      const double *shifts) {
-  const int n = ranges.n_atoms;
-  std::vector<int32_t> both(n, 0), single(n, 0);
+  const int n = ranges.n_atoms, threads = ranges.threads;
   std::vector<int32_t> owner;
-  if (ranges.threads > 1) {
+  if (threads > 1) {
     owner.resize(n);
-    for (int t = 0; t < ranges.threads; ++t)
+    for (int t = 0; t < threads; ++t)
       std::fill(owner.begin() + ranges.begin(t), owner.begin() + ranges.begin(t + 1), t);
   }
-  auto together = [&](int64_t p) { return owner.empty() || owner[pi[p]] == owner[pj[p]]; };
-  for (int64_t p = 0; p < n_pairs; ++p)
-    if (together(p))
-      ++both[pi[p]];
-    else
-      ++single[pi[p]], ++single[pj[p]];
-  first.assign(n + 1, 0);
-  both_end.assign(n, 0);
-  for (int i = 0; i < n; ++i) {
-    both_end[i] = first[i] + both[i];
-    first[i + 1] = both_end[i] + single[i];
-    both[i] = first[i];  // from now on: where the next one goes
-    single[i] = both_end[i];
-  }
-  j.resize(first[n]);
-  shift.resize(shifts ? 3 * size_t(first[n]) : 0);
-  auto put = [&](int32_t at, int32_t other, int64_t p, double sign) {
-    j[at] = other;
-    if (shifts)
-      for (int x = 0; x < 3; ++x) shift[3 * size_t(at) + x] = sign * shifts[3 * p + x];
+  // whether a pair stands in j's row: pairs of two threads are shared out between them
+  auto turned = [&](int64_t p) {
+    return !owner.empty() && owner[pi[p]] != owner[pj[p]] && ((pi[p] ^ pj[p]) & 1);
   };
-  for (int64_t p = 0; p < n_pairs; ++p)
-    if (together(p)) {
-      put(both[pi[p]]++, pj[p], p, 1.0);
-    } else {
-      put(single[pi[p]]++, pj[p], p, 1.0);
-      put(single[pj[p]]++, pi[p], p, -1.0);
-    }
+  first.assign(n + 1, 0);
+  for (int64_t p = 0; p < n_pairs; ++p) ++first[(turned(p) ? pj[p] : pi[p]) + 1];
+  for (int i = 0; i < n; ++i) first[i + 1] += first[i];
+  std::vector<int32_t> next(first.begin(), first.end() - 1);
+  j.resize(n_pairs);
+  shift.resize(shifts ? 3 * size_t(n_pairs) : 0);
+  for (int64_t p = 0; p < n_pairs; ++p) {
+    const bool turn = turned(p);
+    const int32_t at = next[turn ? pj[p] : pi[p]]++;
+    j[at] = turn ? pi[p] : pj[p];
+    if (shifts)
+      for (int x = 0; x < 3; ++x) shift[3 * size_t(at) + x] = (turn ? -1.0 : 1.0) * shifts[3 * p + x];
+  }
+
+  to = j;
+  atom.clear();
+  owed.clear();
+  halo_of.assign(1, 0);
+  owed_to.assign(1, 0);
+  if (threads == 1) return;
+  std::vector<int32_t> row(n, -1);
+  for (int t = 0; t < threads; ++t) {
+    const int32_t from = first[ranges.begin(t)], end = first[ranges.begin(t + 1)];
+    for (int32_t e = from; e < end; ++e)
+      if (owner[j[e]] != t) row[j[e]] = 0;
+    for (int i = 0; i < n; ++i)  // in the order of the atoms
+      if (row[i] == 0) {
+        row[i] = n + int32_t(atom.size());
+        atom.push_back(i);
+      }
+    for (int32_t e = from; e < end; ++e)
+      if (owner[j[e]] != t) to[e] = row[j[e]];
+    for (size_t k = halo_of[t]; k < atom.size(); ++k) row[atom[k]] = -1;
+    halo_of.push_back(int32_t(atom.size()));
+  }
+  for (int t = 0; t < threads; ++t) {
+    for (size_t k = 0; k < atom.size(); ++k)
+      if (owner[atom[k]] == t) owed.push_back(int32_t(k));
+    owed_to.push_back(int32_t(owed.size()));
+  }
 }
 
 namespace {

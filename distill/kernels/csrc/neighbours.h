@@ -1,4 +1,4 @@
-// Candidates for pairs: every pair once where one thread works on both atoms, twice where two do.
+// Candidates for pairs, each pair once.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -17,11 +17,18 @@ struct Ranges {
   }
 };
 
-// Rows of candidates, one for each atom: first[i]..both_end[i] are pairs that stand for both
-// directions, both_end[i]..first[i+1] are seen from i and stand in their other atom's row, too.
+// Rows of candidates, one for each atom: first[i]..first[i+1]. A thread must not add to the atoms of
+// another one: what it has for them goes to `to`, the atom itself or a row of the thread's own beyond
+// the n atoms, its halo, which the atom's thread adds up later.
 struct Candidates {
-  std::vector<int32_t> first, both_end, j;
+  std::vector<int32_t> first, j, to;
   std::vector<double> shift;  // 3 a pair, in Å: j's position + shift is the neighbour; or empty
+  // halo_of[t]..halo_of[t + 1]: the halo rows of thread t; atom: whose each is
+  std::vector<int32_t> halo_of, atom;
+  // owed_to[t]..owed_to[t + 1]: entries of `owed`, the halo rows of the atoms of thread t
+  std::vector<int32_t> owed_to, owed;
+
+  int rows() const { return int(first.size()) - 1 + int(atom.size()); }
 
   // from pairs that each stand for both directions; shifts may be null
   void set(const Ranges &ranges, int64_t n_pairs, const int32_t *i, const int32_t *j,

@@ -24,6 +24,7 @@ struct Pair {
   T d[6];       // and its derivative by r that of d[k] times the same rows
   T r;          // Å
   int32_t j;    // the neighbour
+  int32_t to;   // where what the centre does to the neighbour is added: see Candidates
   int32_t first;
 };
 
@@ -57,14 +58,15 @@ struct Gradients {
   T *embedding, *read1, *read1_b, *read2, *read2_b;
 };
 
-// Arrays of one layer, kept from the way forward for the way back; N atoms. s, g and t are there
-// for training only.
+// Arrays of one layer, kept from the way forward for the way back; N atoms. Those that messages are
+// added to (big_v, q, gphi, gv) have M rows, M - N of them for the atoms of other threads. s, g and t
+// are there for training only.
 template <class T>
 struct LayerArrays {
   T *s, *v;        // what comes in: N x F, N x 3 x F
   T *dh, *g, *phi; // message's network: silu'(h) N x F, silu(h) N x F, result N x parts F
-  T *big_v;        // N x 3 x F, vectors after the message
-  T *q;            // N x 2F: scalars after the message, norms of the mixed vectors
+  T *big_v;        // M x 3 x F, vectors after the message
+  T *q;            // M x 2F: scalars after the message, norms of the mixed vectors
   T *mixed;        // N x 3 x 2F: Uv and Vv
   T *dp, *t, *a;   // update's network: silu'(p) N x H, silu(p) N x H, result N x outputs F
 };
@@ -77,19 +79,19 @@ struct Work {
   bool train;              // gradients by the weights instead of forces
   int n_atoms;
   const int32_t *species;
-  // pairs of centre i: first those in both directions, then those seen from i alone
+  // pairs of centre i: row[i]..row_end[i], each for both directions
   const Pair<T> *pairs;
-  const int32_t *row, *both_end, *row_end;
+  const int32_t *row, *row_end;
   const T *cotangent;  // dE/d(energy of an atom), N
   LayerArrays<T> layer[LAYERS_AT_MOST];
   T *phi0;                   // n_elements x 2F: the first message's network, a function of species
   T *dh0, *g0;               // n_elements x F, as LayerArrays
   T *gphi0;                  // n_elements x 2F
   T *gs;                     // N x F
-  T *gphi, *gv;              // N x 3F
+  T *gphi, *gv;              // M x 3F
   T *big_gs[2], *big_gv[2];  // gradients by q's scalars and big_v, of odd and even layers
-  double *energies;          // N; the network's part is added
-  double *forces;            // N x 3; added
+  double *energies;          // M; the network's part is added
+  double *forces;            // M x 3; added
 };
 
 // One set of functions for each instruction set and precision. Each works on atoms begin..end.
