@@ -10,6 +10,47 @@ struct Network {
 
   DISTILL_INLINE int features(const Work<T> &w) { return FT ? FT : w.shape.hidden; }
 
+  // ---- pairs ---------------------------------------------------------------------------------
+  // plain loops, one thing after the other, which the compiler turns into vectors
+  static void make_pairs(int n, const Near &near, double inverse_spacing, int intervals,
+                         Pair<T> *pairs) {
+    constexpr int M = Near::AT_MOST;
+    double inverse[M], r[M];
+    int32_t first[M];
+    T t[M], b[6][M], d[6][M];
+    for (int k = 0; k < n; ++k) {
+      r[k] = SQRT(near.r2[k]);
+      inverse[k] = 1 / r[k];
+      const double scaled = r[k] * inverse_spacing;
+      const int32_t whole = (int32_t)scaled;
+      first[k] = whole < intervals ? whole : intervals - 1;
+      t[k] = T(scaled - first[k]);
+    }
+    for (int k = 0; k < n; ++k) {
+      T here[6];
+      b_splines(t[k], here);
+      for (int m = 0; m < 6; ++m) b[m][k] = here[m];
+    }
+    const T rate = T(inverse_spacing);
+    for (int k = 0; k < n; ++k) {
+      T here[6];
+      b_spline_slopes(t[k], here);
+      for (int m = 0; m < 6; ++m) d[m][k] = here[m] * rate;
+    }
+    for (int k = 0; k < n; ++k) {
+      Pair<T> &pair = pairs[k];
+      pair.u[0] = T(near.x[k] * inverse[k]);
+      pair.u[1] = T(near.y[k] * inverse[k]);
+      pair.u[2] = T(near.z[k] * inverse[k]);
+      pair.inverse_r = T(inverse[k]);
+      for (int m = 0; m < 6; ++m) pair.b[m] = b[m][k], pair.d[m] = d[m][k];
+      pair.r = T(r[k]);
+      pair.j = near.j[k];
+      pair.to = near.to[k];
+      pair.first = first[k];
+    }
+  }
+
   // ---- message -------------------------------------------------------------------------------
   // filters of a pair at features c..c+W (or their derivatives): row is the pair's first
   template <int PARTS>
@@ -396,7 +437,7 @@ struct Network {
               : message_backward<2, false>(w, layer, begin, end, virial);
   }
   static Engine<T> engine() {
-    return {species_forward, species_backward, any_message_forward, dense_forward,
+    return {make_pairs, species_forward, species_backward, any_message_forward, dense_forward,
             any_message_backward, dense_backward, gemm<T>};
   }
 };

@@ -123,66 +123,68 @@ inline double zbl(const Student::Element &a, const Student::Element &b, double r
   return c * phi * envelope;
 }
 
+// The repulsion of an atom and those near it, added to energies, forces and virial.
+template <class T>
+void repel(const Problem<T> &p, const Work<T> &w, int i, const Near &near, int n, Results &out,
+           double *virial) {
+  const Student::Element &a = p.student->elements[p.species[i]];
+  for (int k = 0; k < n; ++k) {
+    const int32_t j = near.j[k], to = near.to[k];
+    const Student::Element &b = p.student->elements[p.species[j]];
+    const double reach = a.radius + b.radius;
+    if (near.r2[k] >= reach * reach) continue;
+    const double r = std::sqrt(near.r2[k]), v[3] = {near.x[k], near.y[k], near.z[k]};
+    double slope;
+    const double energy = zbl(a, b, r, &slope);
+    out.energies[i] += 0.5 * energy;
+    out.energies[to] += 0.5 * energy;
+    if (w.train) continue;
+    const double weight = 0.5 * (double(w.cotangent[i]) + double(w.cotangent[j]));
+    for (int d = 0; d < 3; ++d) {
+      const double g = weight * slope * v[d] / r;
+      out.forces[3L * i + d] += g;
+      out.forces[3L * to + d] -= g;
+      for (int f = 0; f < 3; ++f) virial[3 * d + f] += v[f] * g;
+    }
+  }
+}
+
 // The pairs of atoms begin..end that are within the cutoff, and their repulsion.
 template <class T>
-void find_pairs(const Problem<T> &p, Work<T> &w, Pair<T> *pairs, int32_t *row_end, int begin,
-                int end, Results &out, double *virial) {
+void find_pairs(const Problem<T> &p, const Engine<T> &engine, Work<T> &w, Pair<T> *pairs,
+                int32_t *row_end, int begin, int end, Results &out, double *virial) {
   const Student &st = *p.student;
   const Candidates &c = *p.candidates;
   const double cutoff2 = st.cutoff * st.cutoff;
   const double inverse_spacing = st.shape.intervals / st.cutoff;
   const double *shift = c.shift.empty() ? nullptr : c.shift.data();
+  const double none[3] = {0, 0, 0};
   double least = 1e300;
   for (int i = begin; i < end; ++i) {
     const double *x = p.positions + 3L * i;
     int32_t at = c.first[i];
-    const Student::Element &a = st.elements[p.species[i]];
-    for (int32_t e = c.first[i]; e < c.first[i + 1]; ++e) {
-      const int32_t j = c.j[e], to = c.to[e];
-      const double *y = p.positions + 3L * j;
-      double v[3] = {y[0] - x[0], y[1] - x[1], y[2] - x[2]};
-      if (shift)
-        for (int d = 0; d < 3; ++d) v[d] += shift[3 * size_t(e) + d];
-      const double r2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-      if (!(r2 < cutoff2)) continue;
-      if (r2 < least) {
-        least = r2;
-        out.closest_i = i;
-        out.closest_j = j;
+    for (int32_t e = c.first[i]; e < c.first[i + 1];) {
+      Near near;
+      int n = 0;
+      for (const int32_t stop = std::min(c.first[i + 1], e + Near::AT_MOST); e < stop; ++e) {
+        const int32_t j = c.j[e];
+        const double *y = p.positions + 3L * j, *s = shift ? shift + 3 * size_t(e) : none;
+        const double v[3] = {y[0] - x[0] + s[0], y[1] - x[1] + s[1], y[2] - x[2] + s[2]};
+        const double r2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+        // no branch: the processor could not guess which candidates are within the cutoff
+        near.x[n] = v[0], near.y[n] = v[1], near.z[n] = v[2], near.r2[n] = r2;
+        near.j[n] = j, near.to[n] = c.to[e];
+        n += r2 < cutoff2;
       }
-      const double r = std::sqrt(r2), inverse = 1 / r;
-      Pair<T> &pair = pairs[at++];
-      for (int d = 0; d < 3; ++d) pair.u[d] = T(v[d] * inverse);
-      pair.inverse_r = T(inverse);
-      pair.r = T(r);
-      pair.j = j;
-      pair.to = to;
-      const double scaled = r * inverse_spacing;
-      pair.first = std::min(int(scaled), st.shape.intervals - 1);
-      double spline[6], slopes[6];
-      b_splines(scaled - pair.first, spline);
-      b_spline_slopes(scaled - pair.first, slopes);
-      for (int k = 0; k < 6; ++k) {
-        pair.b[k] = T(spline[k]);
-        pair.d[k] = T(slopes[k] * inverse_spacing);
-      }
-
-      const Student::Element &b = st.elements[p.species[j]];
-      if (r < a.radius + b.radius) {
-        double slope;
-        const double energy = zbl(a, b, r, &slope);
-        out.energies[i] += 0.5 * energy;
-        out.energies[to] += 0.5 * energy;
-        if (!w.train) {
-          const double weight = 0.5 * (double(w.cotangent[i]) + double(w.cotangent[j]));
-          for (int d = 0; d < 3; ++d) {
-            const double g = weight * slope * v[d] * inverse;
-            out.forces[3L * i + d] += g;
-            out.forces[3L * to + d] -= g;
-            for (int f = 0; f < 3; ++f) virial[3 * d + f] += v[f] * g;
-          }
+      for (int k = 0; k < n; ++k)
+        if (near.r2[k] < least) {
+          least = near.r2[k];
+          out.closest_i = i;
+          out.closest_j = near.j[k];
         }
-      }
+      repel(p, w, i, near, n, out, virial);
+      engine.make_pairs(n, near, inverse_spacing, st.shape.intervals, pairs + at);
+      at += n;
     }
     row_end[i] = at;
   }
@@ -270,7 +272,7 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       if (w.train) std::memset(w.gphi0, 0, 2 * F * s.n_elements * sizeof(T));
     }
     barrier.wait();  // cotangents of others, phi0
-    find_pairs(p, w, pairs, row_end, begin, end, part[t], virial);
+    find_pairs(p, engine, w, pairs, row_end, begin, end, part[t], virial);
     for (int k = 0; k < layers; ++k) {
       T *big_v = w.layer[k].big_v, *q = w.layer[k].q;
       if (!alone) halo.clear(big_v, 3 * F, 3 * F), halo.clear(q, F, 2 * F);

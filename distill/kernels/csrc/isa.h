@@ -1,5 +1,6 @@
 // Compiled once for each instruction set: DISTILL_NAME, DISTILL_BYTES and DISTILL_TILE are set.
 // Nothing of std may be instantiated here (see simd.h).
+#include "splines.h"
 #include "work.h"
 
 namespace distill {

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "splines.h"
 #include "work.h"
 
 namespace distill {
@@ -97,35 +98,6 @@ size_t place(const Shape &s, T *base, Gradients<T> &g) {
   return next.used;
 }
 
-// The six quintic B-splines that are not zero at t in [0, 1] between two knots.
-inline void b_splines(double t, double *b) {
-  const double t2 = t * t, t3 = t2 * t, t4 = t3 * t, t5 = t4 * t, s = 1 - t, s2 = s * s;
-  b[0] = s2 * s2 * s / 120;
-  b[1] = (26 - 50 * t + 20 * t2 + 20 * t3 - 20 * t4 + 5 * t5) / 120;
-  b[2] = (66 - 60 * t2 + 30 * t4 - 10 * t5) / 120;
-  b[3] = (26 + 50 * t + 20 * t2 - 20 * t3 - 20 * t4 + 10 * t5) / 120;
-  b[4] = (1 + 5 * t + 10 * t2 + 10 * t3 + 5 * t4 - 5 * t5) / 120;
-  b[5] = t5 / 120;
-}
-inline void b_spline_slopes(double t, double *d) {
-  const double t2 = t * t, t3 = t2 * t, t4 = t3 * t, s = 1 - t, s2 = s * s;
-  d[0] = -s2 * s2 / 24;
-  d[1] = (-10 + 8 * t + 12 * t2 - 16 * t3 + 5 * t4) / 24;
-  d[2] = (-24 * t + 24 * t3 - 10 * t4) / 24;
-  d[3] = (10 + 8 * t - 12 * t2 - 16 * t3 + 10 * t4) / 24;
-  d[4] = (1 + 4 * t + 6 * t2 + 4 * t3 - 5 * t4) / 24;
-  d[5] = t4 / 24;
-}
-inline void b_spline_second(double t, double *e) {
-  const double t2 = t * t, t3 = t2 * t, s = 1 - t;
-  e[0] = s * s * s / 6;
-  e[1] = (2 + 6 * t - 12 * t2 + 5 * t3) / 6;
-  e[2] = (-6 + 18 * t2 - 10 * t3) / 6;
-  e[3] = (2 - 6 * t - 12 * t2 + 10 * t3) / 6;
-  e[4] = (1 + 3 * t + 3 * t2 - 5 * t3) / 6;
-  e[5] = t3 / 6;
-}
-
 // What a filter is linear in, at r: Bessel functions times the cutoff function, and that alone.
 inline void radial_basis(const Student &st, double r, double *values) {
   const double c = st.cutoff, x = r / c, y = 1 - x, norm = std::sqrt(2.0 / c);
@@ -162,9 +134,9 @@ std::vector<T> basis_splines(const Student &st) {
       demand(k, b, values.data(), 1.0);
     }
   const int last = st.shape.intervals - 1;
-  b_splines(1, b), demand(last, b, none.data(), 1e7);
-  b_spline_slopes(1, b), demand(last, b, none.data(), 1e7);
-  b_spline_second(1, b), demand(last, b, none.data(), 1e7);
+  b_splines(1.0, b), demand(last, b, none.data(), 1e7);
+  b_spline_slopes(1.0, b), demand(last, b, none.data(), 1e7);
+  b_spline_second(1.0, b), demand(last, b, none.data(), 1e7);
   // Cholesky in the band, then forward and back
   for (int r = 0; r < rows; ++r) {
     double *d = &band[size_t(r) * BAND];

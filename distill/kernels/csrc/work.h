@@ -28,6 +28,13 @@ struct Pair {
   int32_t first;
 };
 
+// Some neighbours of one atom, as find_pairs hands them on: vectors in Å, squared distances.
+struct Near {
+  static constexpr int AT_MOST = 64;
+  double x[AT_MOST], y[AT_MOST], z[AT_MOST], r2[AT_MOST];
+  int32_t j[AT_MOST], to[AT_MOST];
+};
+
 constexpr int LAYERS_AT_MOST = 8;
 
 // Weights of a layer: (in, out) for the way forward ("_t"), (out, in) for the way back.
@@ -97,6 +104,8 @@ struct Work {
 // One set of functions for each instruction set and precision. Each works on atoms begin..end.
 template <class T>
 struct Engine {
+  // n pairs with their splines; inverse_spacing: of the splines' knots, in 1/Å
+  void (*make_pairs)(int n, const Near &near, double inverse_spacing, int intervals, Pair<T> *pairs);
   // phi0 for all species
   void (*species_forward)(const Work<T> &);
   void (*species_backward)(const Work<T> &);
