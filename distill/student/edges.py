@@ -6,10 +6,7 @@ from torch import Tensor
 
 @torch.jit.script
 class EdgeList:
-    """Edges (i, j) in any order: information flows from neighbour j to centre i.
-
-    Training swaps in a padded layout with the same two methods (``distill.train.padded``).
-    """
+    """Edges (i, j) in any order: information flows from neighbour j to centre i."""
 
     def __init__(self, edge_index: Tensor, n_atoms: int):
         self.i = edge_index[0]
