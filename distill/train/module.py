@@ -12,6 +12,7 @@ from distill.student.student import Student
 from distill.train.config import TrainConfig
 from distill.train.graphs import Batch, Capacity, Graph, batches, collate
 from distill.train.kernel_step import KernelInput, KernelStep
+from distill.train.muon import Muon
 from distill.train.step import (
     COMPONENTS,
     EagerStep,
@@ -124,8 +125,7 @@ class Distillation(L.LightningModule):
 
     # -- optimization -----------------------------------------------------------------------------
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Muon (Jordan, 2024) for the matrices, AdamW for the embedding and the biases (or for
-        all)."""
+        """Muon for the matrices, AdamW for the embedding and the biases (or for all)."""
         named = dict(self.student.painn.named_parameters())
         rate, muon = self.options.learning_rate, self.options.optimizer == "muon"
         matrices = [
@@ -135,12 +135,7 @@ class Distillation(L.LightningModule):
         others = [p for p in named.values() if id(p) not in ids]
         found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=0.0)]
         if matrices:
-            found.insert(
-                0,
-                torch.optim.Muon(
-                    matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-                ),
-            )
+            found.insert(0, Muon(matrices, lr=rate))
         return found
 
     def progress(self) -> float:
