@@ -66,8 +66,8 @@ def trained(
 
 
 def steps_a_minute(size: str, name: str, files: tuple[Path, Path], folder: Path) -> float:
-    """Measured for nine seconds."""
-    _, _, state = trained(size, name, files, folder / "timed", minutes=0.15)
+    """Measured for three seconds, on the smaller file."""
+    _, _, state = trained(size, name, (files[1], files[1]), folder / "timed", minutes=0.05)
     return 60.0 * state["steps_done"] / state["seconds_done"]
 
 
@@ -161,19 +161,24 @@ def main() -> None:
     jobs = []
     done = {(r["size"], r["variant"]) for r in result["rows"]}
     speeds = result["steps_a_minute"]
+    wanted = [
+        (size, name)
+        for size in arguments.sizes
+        for name in of_kernel(size)
+        if name == "as it is" or not arguments.only or name in arguments.only
+    ]
+    # the best of three rounds: the machine has its moods
+    for size, name in 3 * [w for w in wanted if f"{w[0]}, {w[1]}" not in speeds]:
+        key = f"{size}, {name}"
+        speeds[key] = max(speeds.get(key, 0.0), steps_a_minute(size, name, files, folder))
+        print(f"{key}: {speeds[key]:,.0f} steps a minute", flush=True)
     for size in arguments.sizes:
-        result["minutes"].setdefault(size, arguments.minutes)
-        budget = result["minutes"][size]
-        for name in of_kernel(size):
-            key = f"{size}, {name}"
-            if key not in speeds:
-                speeds[key] = steps_a_minute(size, name, files, folder)
-                print(f"{key}: {speeds[key]:,.0f} steps a minute", flush=True)
-                save()
-            jobs.append((size, name, int(budget * speeds[key])))
+        budget = result["minutes"].setdefault(size, arguments.minutes)
+        jobs += [(s, name, int(budget * speeds[f"{s}, {name}"])) for s, name in wanted if s == size]
         if size in arguments.torch_sizes:
             quarter = int(budget * speeds[f"{size}, as it is"] / 4)
             jobs += [(size, name, quarter) for name in (QUARTER, *of_torch(size))]
+    save()
     if arguments.only:
         jobs = [job for job in jobs if job[1] in arguments.only]
     jobs = [job for job in jobs if job[:2] not in done]
