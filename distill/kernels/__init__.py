@@ -8,8 +8,9 @@ come from splines (error below 1e-5 eV/Å in forces).
 
 from distill.kernels.library import available, choose_backend, instruction_set, why_not
 from distill.kernels.module import KernelModule
-from distill.kernels.student import KernelStudent
+from distill.kernels.student import Answer, KernelStudent
 
 __all__ = [
-    "KernelModule", "KernelStudent", "available", "choose_backend", "instruction_set", "why_not",
+    "Answer", "KernelModule", "KernelStudent", "available", "choose_backend", "instruction_set",
+    "why_not",
 ]  # fmt: skip

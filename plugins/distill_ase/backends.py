@@ -8,7 +8,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import KernelStudent
+from distill.kernels import Answer
 from distill.student import Student
 from distill.student.neighbours import SkinList
 
@@ -28,11 +28,22 @@ class Backend(Protocol):
         """Energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) in eV."""
 
 
-class KernelBackend:
-    """The fused kernel, on the CPU; its neighbour list is its own."""
+class Kernel(Protocol):
+    """``KernelStudent`` and ``CudaMD``."""
 
-    def __init__(self, student: Student, dtype: str, skin: float, threads: int):
-        self.kernel = KernelStudent(student, dtype, skin=skin, threads=threads)
+    @property
+    def rebuilds(self) -> int: ...
+
+    def evaluate(
+        self, positions: Any, numbers: Any, cell: Any = None, pbc: Any = False
+    ) -> Answer: ...
+
+
+class KernelBackend:
+    """The fused kernel of CPU or GPU; its neighbour list is its own."""
+
+    def __init__(self, kernel: Kernel):
+        self.kernel = kernel
 
     @property
     def rebuilds(self) -> int:
@@ -42,52 +53,6 @@ class KernelBackend:
         answer = self.kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
         refuse_overlap(*answer.closest)
         return answer.energies, answer.forces, answer.virial
-
-
-class CudaBackend:
-    """The fused CUDA kernels; the neighbour list is the CPU's, the step one CUDA graph."""
-
-    def __init__(self, student: Student, device: str, skin: float):
-        from distill.kernels.cuda.student import CudaStudent
-
-        self.student = CudaStudent(student, device)
-        self.neighbours = SkinList(student.config.cutoff, skin)
-        self._graph: Any = None
-        self._numbers: NDArray[np.int64] | None = None
-        self._edges: object = None
-        self._capacity = 0
-
-    @property
-    def rebuilds(self) -> int:
-        return self.neighbours.rebuilds
-
-    def __call__(self, atoms: Atoms) -> Result:
-        edges = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        if self._edges is not edges:
-            index, shift = (torch.from_numpy(part) for part in edges)
-            refuse_any_overlap(torch.from_numpy(atoms.positions), index, shift)
-            self._prepare(atoms.numbers, index.shape[1])
-            self._graph.set_edges(index, shift, by_centre=True)
-            self._edges = edges
-        else:
-            self._prepare(atoms.numbers, 0)
-        found = self._graph.evaluate(torch.from_numpy(atoms.positions))
-        energies, forces, virial = (x.cpu().numpy().copy() for x in found)
-        return energies, forces, virial
-
-    def _prepare(self, numbers: NDArray[np.int64], n_edges: int) -> None:
-        """A graph for these atoms with room for that many edges."""
-        from distill.kernels.cuda.graph import GraphedStudent
-
-        same = self._numbers is not None and np.array_equal(self._numbers, numbers)
-        if same and n_edges <= self._capacity:
-            return
-        self._capacity = max(self._capacity, 1024 * (1 + n_edges * 6 // 5 // 1024))
-        self._numbers = numbers.copy()
-        self._graph = GraphedStudent(self.student, torch.from_numpy(self._numbers), self._capacity)
-        if self._edges is not None:
-            index, shift = (torch.from_numpy(part) for part in self.neighbours.edges)
-            self._graph.set_edges(index, shift, by_centre=True)
 
 
 class TorchBackend:

@@ -12,9 +12,9 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import choose_backend
+from distill.kernels import KernelStudent, choose_backend
 from distill.student import Student, load_student
-from distill_ase.backends import Backend, CudaBackend, KernelBackend, TorchBackend
+from distill_ase.backends import Backend, KernelBackend, TorchBackend
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -64,10 +64,13 @@ class StudentCalculator(Calculator):
             self.backend = "torch"  # the CUDA kernels are float32
             self._evaluate = TorchBackend(self.student, device, skin)
         elif on_gpu:
-            self._evaluate = CudaBackend(self.student, device, skin)
+            from distill.kernels.cuda.md import CudaMD
+
+            self._evaluate = KernelBackend(CudaMD(self.student, device, skin))
         else:
             threads = threads or torch.get_num_threads()
-            self._evaluate = KernelBackend(self.student, dtype, skin, threads)
+            kernel = KernelStudent(self.student, dtype, threads=threads, skin=skin)
+            self._evaluate = KernelBackend(kernel)
 
     @property
     def rebuilds(self) -> int:

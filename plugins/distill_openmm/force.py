@@ -49,8 +49,8 @@ def create_force(
     reader in openmmtorch 1.10 does not fit OpenMM 8.6.1, and the process dies. A PythonForce can;
     OpenMM's XML holds it as a pickle.
 
-    backend: "kernel" (the fused one, on CPUs), "torch", or "auto", which takes the fastest that is
-    there. threads: how many the kernel may use on large systems (None: as many as torch); a small
+    backend: "kernel" (the fused one: on CPUs, and on GPUs with kind "python" and float32), "torch",
+    or "auto", which takes the fastest that is there. threads: how many the kernel may use on large systems (None: as many as torch); a small
     molecule is fastest with one, and gets one.
 
     Through torch, when it uses several threads on a busy machine, they wait for each other by
@@ -69,6 +69,8 @@ def create_force(
         raise DistillError(f"threads is {threads}; use 1 or more.")
     # a TorchForce may run on any platform: its module decides at each call
     chosen_backend = choose_backend(backend, device if kind == "python" else "cpu")
+    if dtype == "float64" and kind == "python" and torch.device(device).type != "cpu":
+        chosen_backend = "torch"  # the CUDA kernels are float32
     own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
     own = own.eval().requires_grad_(False).to(device="cpu", dtype=PRECISIONS[dtype])
     chosen = None if atoms is None else [int(i) for i in atoms]
@@ -82,7 +84,13 @@ def create_force(
         kernel = KernelModule(own, dtype, **options) if chosen_backend == "kernel" else None
         force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin), kernel).eval())
     elif chosen_backend == "kernel":
-        fused = KernelStudent(own, dtype, **options)
+        fused: Any
+        if torch.device(device).type == "cpu":
+            fused = KernelStudent(own, dtype, **options)
+        else:
+            from distill.kernels.cuda.md import CudaMD
+
+            fused = CudaMD(own, device, skin)
         force = python_force(
             partial(compute_kernel, fused, np.array(numbers), bool(periodic)), chosen
         )
@@ -165,9 +173,9 @@ def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, N
 
 
 def compute_kernel(
-    kernel: KernelStudent, numbers: NDArray[np.int64], periodic: bool, state: Any
+    kernel: Any, numbers: NDArray[np.int64], periodic: bool, state: Any
 ) -> tuple[float, NDArray[np.float64]]:
-    """The same through the fused kernel, without torch."""
+    """The same through a fused kernel (KernelStudent or CudaMD)."""
     positions = state.getPositions(asNumpy=True)._value * ANGSTROM_PER_NM
     box = None
     if periodic:

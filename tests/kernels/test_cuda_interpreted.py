@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Callable[[], Student], Callable[[], Atoms], float]] = {
 }
 QUICK = list(CASES)[:1]
 SLOW = list(CASES)[1:]
-EXTRAS = ("graph", "ase", "edges in any order", "tf32x3", "broken")  # further checks
+EXTRAS = ("graph", "ase", "openmm", "edges in any order", "tf32x3", "broken")  # further checks
 
 
 # ---- in the other process -----------------------------------------------------------------------
@@ -150,6 +150,39 @@ def multiply_as_tensor_cores() -> None:
         InterpreterBuilder.create_dot = dot
 
 
+def run_openmm(student: Student) -> dict[str, float]:
+    import pickle
+    from functools import partial
+
+    import openmm
+
+    from distill.kernels.cuda.md import CudaMD
+    from distill_openmm.force import compute_kernel, python_force
+
+    atoms = water()
+    kernel = pickle.loads(pickle.dumps(CudaMD(load_student("ultra-tiny"), DEVICE)))
+    system = openmm.System()
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+    system.addForce(python_force(partial(compute_kernel, kernel, atoms.numbers, False), None))
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
+    )
+    context.setPositions(atoms.positions / 10)
+    context.getIntegrator().step(3)
+    state = context.getState(positions=True, forces=True, energy=True)
+    atoms.positions = 10 * state.getPositions(asNumpy=True)._value
+    energies, forces, _ = student.evaluate(*inputs(atoms, 5.0))
+    per_ev = 96.48533212331  # kJ/mol
+    energy = state.getPotentialEnergy()._value / per_ev
+    found = state.getForces(asNumpy=True)._value / per_ev / 10
+    return {
+        "energies": abs(energy - float(energies.sum())) / 3,
+        "forces": float(np.abs(found - forces.numpy()).max()),
+        "virial": 0.0,
+    }
+
+
 def run_extra(name: str) -> dict[str, float]:
     from distill.kernels.cuda import CudaStudent, GraphedStudent
 
@@ -166,9 +199,10 @@ def run_extra(name: str) -> dict[str, float]:
         arguments = (positions, numbers, edges[:, order], shift[order])
         return differences(kernels.evaluate(*arguments), student.evaluate(*arguments))
     if name == "ase":  # a walk, in which the list and then the number of atoms change
-        from distill_ase.backends import CudaBackend
+        from distill.kernels.cuda.md import CudaMD
+        from distill_ase.backends import KernelBackend
 
-        backend, atoms = CudaBackend(load_student("ultra-tiny"), DEVICE, 0.5), water()
+        backend, atoms = KernelBackend(CudaMD(load_student("ultra-tiny"), DEVICE, 0.5)), water()
         worst = dict.fromkeys(("energies", "forces", "virial"), 0.0)
         for step in range(4):
             if step == 3:
@@ -178,6 +212,8 @@ def run_extra(name: str) -> dict[str, float]:
             found = differences(got, student.evaluate(*inputs(atoms, 5.0)))
             worst = {k: max(worst[k], found[k]) for k in worst}
         return {**worst, "rebuilds": float(backend.rebuilds)}
+    if name == "openmm":  # the function of a PythonForce
+        return run_openmm(student)
     if name == "graph":  # other positions, and other edges, in the same arrays
         graph = GraphedStudent(kernels, numbers, capacity=40)
         far = positions + torch.tensor([[0.0], [0.0], [9.0]])
@@ -261,6 +297,7 @@ def test_larger_systems(slow, name):
 @pytest.mark.slow
 def test_the_ase_calculators_backend(slow):
     check(slow["ase"])
+    check(slow["openmm"])
     assert 1 < slow["ase"]["rebuilds"] <= 4
 
 

@@ -75,16 +75,19 @@ def test_results_do_not_change_afterwards(tiny_file, drug):
     np.testing.assert_array_equal(first, kept)
 
 
-def test_nve_conserves_energy(tiny_file):
-    atoms = molecule("CH4")
-    atoms.calc = StudentCalculator(tiny_file)
-    dynamics = VelocityVerlet(atoms, timestep=0.1 * units.fs)
-    total = []
+def test_nve_conserves_energy():
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=0)
+    # a trained one: the surface of random weights is too rough for any timestep
+    atoms.calc = StudentCalculator("tiny")
+    dynamics = VelocityVerlet(atoms, timestep=0.2 * units.fs)
+    total, kinetic = [], []
     dynamics.attach(lambda: total.append(atoms.get_total_energy()))
-    dynamics.run(100)
-    moved = np.ptp([atoms.get_kinetic_energy(), 0.0])
-    assert moved > 0.01, "nothing moved"
-    assert np.ptp(total) < 0.02 * moved + 1e-4
+    dynamics.attach(lambda: kinetic.append(atoms.get_kinetic_energy()))
+    dynamics.run(200)
+    moved = max(kinetic)
+    assert moved > 0.1, "nothing moved"
+    assert np.ptp(total) < 0.01 * moved
 
 
 def test_a_student_is_copied(drug):
