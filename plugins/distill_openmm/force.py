@@ -50,8 +50,8 @@ def create_force(
     OpenMM's XML holds it as a pickle.
 
     backend: "kernel" (the fused one: on CPUs, and on GPUs with kind "python" and float32), "torch",
-    or "auto", which takes the fastest that is there. threads: how many the kernel may use on large systems (None: as many as torch); a small
-    molecule is fastest with one, and gets one.
+    or "auto", which takes the fastest that is there. threads: how many the CPU kernel may use on
+    large systems (None: as many as torch); a small molecule is fastest with one, and gets one.
 
     Through torch, when it uses several threads on a busy machine, they wait for each other by
     spinning, on time that OpenMM's threads need: call ``torch.set_num_threads(1)``.
