@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,19 +50,17 @@ class Molecule:
 
 
 def read_molecules(source: str) -> list[Molecule]:
-    """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or ``drugs:SPLIT``.
+    """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or a set by its name.
 
-    ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are approved drugs in random order
-    (see `distill.data.drugs`); ``drugs:train:800`` is the first 800 of them. Raises
-    DistillError for anything that cannot be labelled: see `check`.
+    ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are approved drugs in random order;
+    ``drugs:train:800`` is the first 800 of them. So with ``fragments``, ``dipeptides``, ``dimers``
+    and ``ions``: see `distill.data.sets`. Raises DistillError for anything that cannot be
+    labelled: see `check`.
     """
-    if source.startswith("drugs:"):
-        from distill.data.drugs import drugs
+    if re.match("[a-z]+:[a-z]+(:|$)", source):
+        from distill.data.sets import read_set
 
-        split, _, limit = source.removeprefix("drugs:").partition(":")
-        if limit and not limit.isdecimal():
-            raise DistillError(f"'{source}': write a number after the split, as drugs:train:800.")
-        return drugs(split, int(limit) if limit else None)
+        return read_set(source)
     readers = {
         ".smi": _read_smi,
         ".smiles": _read_smi,
@@ -85,7 +84,7 @@ def read_molecules(source: str) -> list[Molecule]:
         molecules = reader(path)
         if not molecules:
             raise DistillError(f"{source} holds no molecule.")
-    molecules = _distinct(molecules)
+    molecules = distinct(molecules)
     for molecule in molecules:
         check(molecule)
     return molecules
@@ -93,7 +92,7 @@ def read_molecules(source: str) -> list[Molecule]:
 
 def read_sources(sources: Iterable[str]) -> list[Molecule]:
     """The molecules of several sources (see `read_molecules`), one molecule a name."""
-    return _distinct([molecule for source in sources for molecule in read_molecules(source)])
+    return distinct([molecule for source in sources for molecule in read_molecules(source)])
 
 
 def from_smiles(smiles: str, name: str | None = None) -> Molecule:
@@ -103,7 +102,7 @@ def from_smiles(smiles: str, name: str | None = None) -> Molecule:
     Raises DistillError for an invalid SMILES and for one of several fragments.
     """
     smiles = smiles.strip()
-    mol = _quietly(Chem.MolFromSmiles, smiles) if smiles else None
+    mol = quietly(Chem.MolFromSmiles, smiles) if smiles else None
     if mol is None or not mol.GetNumAtoms():
         raise DistillError(f"'{smiles}' is neither a file nor a valid SMILES; check it.")
     canonical = Chem.MolToSmiles(mol)
@@ -119,7 +118,7 @@ def from_rdkit(
     mol: Chem.Mol, name: str | None = None, positions: Iterable[np.ndarray] = ()
 ) -> Molecule:
     """A molecule from an RDKit Mol that has all its hydrogens as atoms."""
-    smiles = Chem.MolToSmiles(_quietly(Chem.RemoveHs, mol))
+    smiles = Chem.MolToSmiles(quietly(Chem.RemoveHs, mol))
     radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
     return Molecule(
         name=clean_name(name or smiles),
@@ -190,7 +189,7 @@ def _read_smi(path: Path) -> list[Molecule]:
 def _read_sdf(path: Path) -> list[Molecule]:
     supplier = Chem.SDMolSupplier(str(path), removeHs=False)
     molecules = []
-    for number, mol in enumerate(_quietly(list, supplier), start=1):
+    for number, mol in enumerate(quietly(list, supplier), start=1):
         if mol is None or not mol.GetNumAtoms():
             raise DistillError(f"{path}: RDKit cannot read molecule {number}; check its record.")
         title = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
@@ -229,7 +228,7 @@ def _integer(path: Path, atoms: Atoms, key: str, default: int) -> int:
 
 
 def _read_pdb(path: Path) -> list[Molecule]:
-    mol = _quietly(Chem.MolFromPDBFile, str(path), sanitize=False, removeHs=False)
+    mol = quietly(Chem.MolFromPDBFile, str(path), sanitize=False, removeHs=False)
     if mol is None or not mol.GetNumAtoms():
         raise DistillError(f"{path} is not a readable PDB file.")
     numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
@@ -254,7 +253,7 @@ def _from_coordinates(name: str, atoms: Atoms, charge: int, spin: int) -> Molecu
     conformer.SetPositions(np.ascontiguousarray(atoms.positions, dtype=float))
     mol.AddConformer(conformer)
     try:
-        _quietly(rdDetermineBonds.DetermineBonds, mol, charge=charge)
+        quietly(rdDetermineBonds.DetermineBonds, mol, charge=charge)
         Chem.SanitizeMol(mol)
     except (ValueError, RuntimeError, Chem.MolSanitizeException):
         return molecule
@@ -264,7 +263,7 @@ def _from_coordinates(name: str, atoms: Atoms, charge: int, spin: int) -> Molecu
     return replace(molecule, smiles=found.smiles, rdmol=found.rdmol)
 
 
-def _distinct(molecules: list[Molecule]) -> list[Molecule]:
+def distinct(molecules: list[Molecule]) -> list[Molecule]:
     """One molecule a name: geometries of the same molecule are gathered, others renamed."""
     by_name: dict[str, Molecule] = {}
     for molecule in molecules:
@@ -293,7 +292,7 @@ def _text(path: Path) -> str:
         raise DistillError(f"{path} is not a text file.") from error
 
 
-def _quietly(function: Any, *args: Any, **kwargs: Any) -> Any:
+def quietly(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call RDKit without its own messages on the terminal: ours say what to do."""
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     try:

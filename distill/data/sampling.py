@@ -18,7 +18,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from distill.data.molecules import Molecule, _quietly, geometry_problem
+from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
 
@@ -108,7 +108,7 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
     """The frames of the force field's MD, or displacements where the bonds are unknown."""
     if molecule.rdmol is None:
         return _scattered(molecule, sampling, rng)
-    starts = _starts(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
+    starts = starts_of(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
     try:
         name, forces = force_field(starts[0])
     except DistillError:
@@ -180,7 +180,7 @@ def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:
         field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
             mol_, parameters, ignoreInterfragInteractions=False
         )
-    if field is None and _quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, mol_):
+    if field is None and quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, mol_):
         field = rdForceFieldHelpers.UFFGetMoleculeForceField(
             mol_, ignoreInterfragInteractions=False
         )
@@ -198,7 +198,7 @@ def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:
     return name, forces
 
 
-def _starts(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
+def starts_of(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
     """One Mol a conformer: the user's geometries first, then relaxed ETKDG conformers."""
     assert molecule.rdmol is not None
     starts = []
@@ -238,7 +238,7 @@ def _relaxed(start: Chem.Mol) -> Chem.Mol:
         rdForceFieldHelpers.MMFFOptimizeMolecule(
             start, maxIters=500, ignoreInterfragInteractions=False
         )
-    elif _quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, start):
+    elif quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, start):
         rdForceFieldHelpers.UFFOptimizeMolecule(
             start, maxIters=500, ignoreInterfragInteractions=False
         )

@@ -9,8 +9,7 @@ from ase.units import kB
 from scipy.spatial.distance import pdist, squareform
 
 from distill.data.molecules import Molecule, from_smiles
-from distill.data.sampling import Sampling, chunks, force_field, langevin, sample
-from distill.data.sampling import _starts as starts
+from distill.data.sampling import Sampling, chunks, force_field, langevin, sample, starts_of
 from distill.errors import DistillError
 
 QUICK = {"steps_between": 10, "equilibration": 10}
@@ -48,7 +47,7 @@ def test_forces_of_the_force_field_are_derivatives_of_its_energy() -> None:
     """At a far point first: RDKit's gradient remembers the distances of the energy before."""
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
-    (start,) = starts(ETHANOL, 1, 3)
+    (start,) = starts_of(ETHANOL, 1, 3)
     _, forces = force_field(start)
     x = start.GetConformer().GetPositions()
     forces(x + np.arange(x.size).reshape(x.shape) * 0.01)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import distill
-from distill.data.drugs import drugs
 from distill.data.label import run_task
 from distill.data.sampling import Sampling
+from distill.data.sets import read_set
 from distill.evaluate.metrics import r2
 from distill.student import SIZES
 from distill.teacher import TeacherSpec
@@ -30,7 +30,7 @@ def test_card(size: str) -> None:
 @pytest.fixture(scope="module")
 def unseen() -> list:
     """Geometries of drugs from the test split, labelled now, with a seed of their own."""
-    molecules = [m for m in drugs("test", 8) if len(m) > 15]
+    molecules = [m for m in read_set("drugs:test:8") if len(m) > 15]
     plan = Sampling(frames=3, displaced=0.0, seed=77)
     return [run_task(molecule, plan, TeacherSpec()) for molecule in molecules]
 

@@ -1,0 +1,37 @@
+"""Sets of molecules by name: ``drugs:train:800``, ``fragments:test``, ...
+
+Every set is split by scaffold (see ``split``). ``python -m distill.data.sets drugs:test`` prints
+one as a .smi file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from distill.data.molecules import Molecule
+from distill.data.sets.dimers import dimers
+from distill.data.sets.drugs import drugs
+from distill.data.sets.fragments import fragments
+from distill.data.sets.ions import ions
+from distill.data.sets.peptides import dipeptides
+from distill.data.sets.split import chosen
+from distill.errors import DistillError
+
+SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
+    "drugs": drugs,
+    "fragments": fragments,
+    "dipeptides": dipeptides,
+    "dimers": dimers,
+    "ions": ions,
+}
+
+
+def read_set(source: str) -> list[Molecule]:
+    """SET:SPLIT in random order, or the first N of it: SET:SPLIT:N. DistillError for others."""
+    kind, _, rest = source.partition(":")
+    split, _, limit = rest.partition(":")
+    if kind not in SETS:
+        raise DistillError(f"There is no set '{kind}'; there are {', '.join(SETS)}.")
+    if limit and not limit.isdecimal():
+        raise DistillError(f"'{source}': write a number after the split, as {kind}:train:800.")
+    return chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]

@@ -1,0 +1,84 @@
+"""Pairs of small molecules, for what lies between molecules: hydrogen bonds, stacks, ion pairs.
+
+Each pair comes with geometries: random orientations, brought together until the nearest two atoms
+are 0.8 to 1.3 times the sum of their van der Waals radii apart.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase.data import vdw_radii
+from rdkit import Chem
+from scipy.spatial.transform import Rotation
+
+from distill.data.molecules import Molecule, from_rdkit, from_smiles
+from distill.data.sampling import starts_of
+from distill.data.sets.split import hash_of
+
+MONOMERS = {
+    "water": "O", "methanol": "CO", "ammonia": "N", "methylamine": "CN", "methane": "C",
+    "ethene": "C=C", "ethyne": "C#C", "benzene": "c1ccccc1", "pyridine": "c1ccncc1",
+    "pyrrole": "c1cc[nH]c1", "imidazole": "c1cnc[nH]1", "furan": "c1ccoc1",
+    "thiophene": "c1ccsc1", "phenol": "Oc1ccccc1", "aniline": "Nc1ccccc1",
+    "formaldehyde": "C=O", "acetone": "CC(C)=O", "acetic acid": "CC(=O)O",
+    "acetamide": "CC(N)=O", "N-methylacetamide": "CNC(C)=O", "urea": "NC(N)=O",
+    "methyl acetate": "COC(C)=O", "dimethyl ether": "COC", "acetonitrile": "CC#N",
+    "nitromethane": "C[N+](=O)[O-]", "methanethiol": "CS", "dimethyl sulfide": "CSC",
+    "dimethyl sulfoxide": "CS(C)=O", "methanesulfonamide": "CS(N)(=O)=O",
+    "fluoromethane": "CF", "chloromethane": "CCl", "bromomethane": "CBr", "iodomethane": "CI",
+    "trimethylphosphine oxide": "CP(C)(C)=O", "acetate": "CC(=O)[O-]",
+    "methylammonium": "C[NH3+]", "guanidinium": "NC(N)=[NH2+]", "imidazolium": "c1c[nH+]c[nH]1",
+    "dimethyl phosphate": "COP(=O)([O-])OC",
+}  # fmt: skip
+GEOMETRIES = 4
+CONTACT = (0.8, 1.3)
+
+
+@lru_cache(maxsize=1)
+def dimers() -> tuple[Molecule, ...]:
+    """All pairs but those of two like charges, which fly apart."""
+    monomers = {name: _embedded(name, smiles) for name, smiles in MONOMERS.items()}
+    found = []
+    for (first, a), (second, b) in combinations_with_replacement(monomers.items(), 2):
+        if Chem.GetFormalCharge(a) * Chem.GetFormalCharge(b) <= 0:
+            found.append(_pair(f"{first} + {second}", a, b))
+    return tuple(found)
+
+
+def _embedded(name: str, smiles: str) -> Chem.Mol:
+    return starts_of(from_smiles(smiles, name), 1, seed=1)[0]
+
+
+def _pair(name: str, a: Chem.Mol, b: Chem.Mol) -> Molecule:
+    rng = np.random.default_rng(hash_of(name))
+    radii = [vdw_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]] for mol in (a, b)]
+    touching = radii[0][:, None] + radii[1][None, :]
+    geometries = []
+    for _ in range(GEOMETRIES):
+        x, y = (_turned(mol, rng) for mol in (a, b))
+        direction = rng.normal(size=3)
+        direction /= np.linalg.norm(direction)
+        away = contact_distance(x, y, direction, rng.uniform(*CONTACT) * touching)
+        geometries.append(np.concatenate([x, y + away * direction]))
+    both = Chem.CombineMols(a, b)
+    Chem.SanitizeMol(both)  # rings are to be found anew
+    return from_rdkit(both, name, geometries)
+
+
+def contact_distance(x: np.ndarray, y: np.ndarray, along: np.ndarray, reach: np.ndarray) -> float:
+    """How far y (M, 3) must be moved along a unit vector, so that coming from far away a first atom
+    is within ``reach`` (N, M) of one of x (N, 3)."""
+    between = y[None] - x[:, None]
+    ahead = between @ along
+    # |between + distance along| = reach, the larger root
+    square = ahead**2 - (between**2).sum(-1) + reach**2
+    return float(np.max(np.where(square >= 0, -ahead + np.sqrt(np.maximum(square, 0)), -np.inf)))
+
+
+def _turned(mol: Chem.Mol, rng: np.random.Generator) -> np.ndarray:
+    positions = mol.GetConformer().GetPositions()
+    turn = Rotation.random(rng=rng)
+    return np.asarray(turn.apply(positions - positions.mean(0)))

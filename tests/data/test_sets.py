@@ -1,0 +1,168 @@
+"""The sets of molecules: what is in them, and that the splits share no scaffold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.data import vdw_radii
+from rdkit import Chem
+from rdkit.Chem import Descriptors
+from scipy.spatial.distance import cdist
+
+from distill.data.molecules import check, from_smiles, read_molecules
+from distill.data.sampling import Sampling, sample
+from distill.data.sets import SETS, read_set
+from distill.data.sets.dimers import contact_distance
+from distill.data.sets.fragments import pieces
+from distill.data.sets.ions import IONS
+from distill.data.sets.peptides import RESIDUES
+from distill.data.sets.split import IMATINIB, PARACETAMOL, SPLITS, scaffold, split_of
+from distill.elements import ELEMENTS
+
+slow = pytest.mark.slow  # reads and sorts the whole list
+
+
+@pytest.fixture(scope="module")
+def everything() -> dict[str, dict[str, list]]:
+    return {kind: {split: read_set(f"{kind}:{split}") for split in SPLITS} for kind in SETS}
+
+
+@slow
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [("drugs", 1400), ("fragments", 1000), ("dipeptides", 625), ("dimers", 700), ("ions", 40)],
+)
+def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
+    molecules = [molecule for split in SPLITS for molecule in everything[kind][split]]
+    assert len(molecules) >= least
+    assert len({molecule.name for molecule in molecules}) == len(molecules)
+    assert len({molecule.smiles for molecule in molecules}) == len(molecules)
+    for molecule in molecules:
+        check(molecule)
+        assert len(molecule) <= 80 and set(molecule.numbers.tolist()) <= set(ELEMENTS)
+
+
+@slow
+def test_splits_share_no_scaffold(everything: dict) -> None:
+    moved = Chem.CanonSmiles(PARACETAMOL)  # benzene's other molecules stay where they are
+    scaffolds = {
+        split: {
+            scaffold(Chem.MolFromSmiles(part))
+            for kind in ("drugs", "fragments", "dipeptides", "ions")
+            for molecule in everything[kind][split]
+            for part in molecule.smiles.split(".")
+            if part != moved
+        }
+        for split in SPLITS
+    }
+    for split in SPLITS:
+        assert 50 < len(scaffolds[split]) < 2000
+    # a dimer of a training molecule and a test molecule is in the test split
+    scaffolds["train"] |= {
+        scaffold(Chem.MolFromSmiles(part))
+        for molecule in everything["dimers"]["train"]
+        for part in molecule.smiles.split(".")
+    }
+    assert not scaffolds["train"] & scaffolds["validation"]
+    assert not scaffolds["train"] & scaffolds["test"]
+    assert not scaffolds["validation"] & scaffolds["test"]
+
+
+@slow
+@pytest.mark.parametrize("smiles", [PARACETAMOL, IMATINIB])
+def test_demonstration_molecules_are_never_trained_on(smiles: str, everything: dict) -> None:
+    canonical = Chem.CanonSmiles(smiles)
+    assert split_of(smiles) == "test"
+    assert canonical in [m.smiles for m in everything["drugs"]["test"]]
+    for kind in SETS:
+        for split in ("train", "validation"):
+            assert canonical not in [m.smiles for m in everything[kind][split]]
+
+
+@slow
+def test_a_limit_takes_the_first_of_the_same_order(everything: dict) -> None:
+    few = read_molecules("drugs:train:20")
+    assert [m.name for m in few] == [m.name for m in everything["drugs"]["train"][:20]]
+    assert sorted(m.name for m in few) != [m.name for m in few]
+
+
+@slow
+def test_the_module_prints_a_smi_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "distill.data.sets", "drugs:test"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (tmp_path / "test.smi").write_text(done.stdout)
+    names = [m.name for m in read_molecules(str(tmp_path / "test.smi"))]
+    assert names == [m.name for m in read_set("drugs:test")]
+
+
+def test_fragments_of_imatinib() -> None:
+    found = pieces(IMATINIB)
+    # its four ring systems, BRICS' cuts, and hydrogens where something was cut off
+    for ring in ("c1ccncc1", "c1cncnc1", "CN1CCNCC1", "Cc1ccccc1"):
+        assert Chem.CanonSmiles(ring) in found
+    for smiles in found:
+        assert "*" not in smiles
+        assert 3 <= Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 24
+
+
+def test_a_ring_keeps_what_is_doubly_bound_to_it() -> None:
+    caffeine = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
+    assert Chem.CanonSmiles("O=c1[nH]c(=O)c2[nH]cnc2[nH]1") in pieces(caffeine)
+
+
+def test_amino_acids_are_left_handed() -> None:
+    for name, residue in RESIDUES.items():
+        acid = Chem.MolFromSmiles(residue + "O")
+        centres = dict(Chem.FindMolChiralCenters(acid, useLegacyImplementation=False))
+        (alpha,) = acid.GetSubstructMatches(Chem.MolFromSmarts("[NX3][#6;X4]C(=O)O"))[:1] or [()]
+        expected = {"GLY": None, "CYS": "R"}.get(name, "S")
+        assert centres.get(alpha[1]) == expected, name
+    masses = {"ALA": 89.09, "TRP": 204.23, "PRO": 115.13, "MET": 149.21}
+    for name, mass in masses.items():
+        acid = Chem.MolFromSmiles(RESIDUES[name] + "O")
+        assert Descriptors.MolWt(acid) == pytest.approx(mass, abs=0.02)
+
+
+def test_charges_of_ions() -> None:
+    for name, smiles in IONS.items():
+        charge = from_smiles(smiles).charge
+        assert (charge == 0) == ("zwitterion" in name or name == "betaine"), name
+        assert abs(charge) <= 1
+
+
+def test_contact() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, y, along = rng.normal(size=(5, 3)), rng.normal(size=(7, 3)), rng.normal(size=3)
+        along /= np.linalg.norm(along)
+        reach = rng.uniform(1.0, 3.0, (5, 7))
+        away = contact_distance(x, y, along, reach)
+        assert (cdist(x, y + away * along) / reach).min() == pytest.approx(1.0)
+        for further in (0.1, 1.0, 10.0):
+            assert (cdist(x, y + (away + further) * along) / reach).min() > 1.0
+
+
+@slow
+def test_dimers_touch_and_can_be_sampled(everything: dict) -> None:
+    for molecule in everything["dimers"]["train"][:40]:
+        first, second = Chem.GetMolFrags(molecule.rdmol)
+        radii = vdw_radii[molecule.numbers]
+        for positions in molecule.positions:
+            ratio = cdist(positions[list(first)], positions[list(second)])
+            ratio /= radii[list(first)][:, None] + radii[list(second)][None]
+            assert 0.8 - 1e-9 < ratio.min() < 1.3 + 1e-9
+    frames = sample(everything["dimers"]["train"][0], Sampling(frames=6, temperatures=(300.0,)))
+    assert len(frames) >= 6
+
+
+def test_wrong_names() -> None:
+    from distill.errors import DistillError
+
+    with pytest.raises(DistillError, match="there are drugs, fragments"):
+        read_molecules("medicines:train")
+    with pytest.raises(DistillError, match="ions:train, ions:validation, ions:test"):
+        read_molecules("ions:tain")
+    with pytest.raises(DistillError, match="dimers:train:800"):
+        read_molecules("dimers:train:many")
