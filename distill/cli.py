@@ -241,7 +241,8 @@ def label(
     source: Annotated[
         list[str],
         typer.Argument(
-            help="SMILES, or SMI, SDF, XYZ or PDB files; drugs:train:800 is 800 approved drugs."
+            help="SMILES; SMI, SDF, XYZ or PDB files; or sets: drugs:train:800 is 800 approved "
+            "drugs. Sets: drugs, fragments, dipeptides, dimers, ions; each train, validation, test."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
@@ -250,6 +251,11 @@ def label(
         str, typer.Option(help="Of the MD that makes the geometries, in K.")
     ] = "300,500,700",
     conformers: Annotated[int, typer.Option(help="Conformers that MD starts from.")] = 2,
+    displaced: Annotated[
+        float, typer.Option(help="Fraction of the geometries whose atoms are displaced.")
+    ] = 0.1,
+    stretched: Annotated[float, typer.Option(help="Fraction with a stretched bond.")] = 0.0,
+    turned: Annotated[float, typer.Option(help="Fraction with a turned torsion.")] = 0.0,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Annotated[
@@ -279,6 +285,9 @@ def label(
         frames=frames,
         temperatures=numbers(temperatures, "--temperatures"),
         conformers=conformers,
+        displaced=displaced,
+        stretched=stretched,
+        turned=turned,
         seed=seed,
     )
     spec = TeacherSpec(teacher, weights, key_values(teacher_option))

@@ -18,6 +18,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
+from distill.data.distort import displaced, stretched, turned
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
@@ -32,9 +33,10 @@ class Sampling:
     Each of the ``conformers`` runs Langevin MD through the ``temperatures`` (K); a frame is
     taken every ``steps_between`` steps of 1 fs, after ``equilibration`` steps at each
     temperature. A ``displaced`` fraction of the frames gets Gaussian displacements whose
-    standard deviation is drawn from ``displacement`` (Å). Frames closer than ``thinning`` Å
-    (see `thin`) are dropped. ``given`` adds the geometries that the user gave, beyond
-    ``frames``. The same ``seed`` gives the same geometries.
+    standard deviation is drawn from ``displacement`` (Å), in a ``stretched`` fraction a bond is
+    made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
+    ``thinning`` Å (see `thin`) are dropped. ``given`` adds the geometries that the user gave,
+    beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
     frames: int = 10
@@ -44,6 +46,8 @@ class Sampling:
     equilibration: int = 100
     displaced: float = 0.1
     displacement: tuple[float, float] = (0.02, 0.1)
+    stretched: float = 0.0
+    turned: float = 0.0
     thinning: float = 0.02
     given: bool = True
     seed: int = 0
@@ -53,8 +57,12 @@ class Sampling:
             raise DistillError("frames must be 0 or more, conformers and steps 1 or more.")
         if not self.temperatures or min(self.temperatures) <= 0:
             raise DistillError("Give at least one temperature, each above 0 K.")
-        if not 0 <= self.displaced <= 1:
-            raise DistillError("The displaced fraction must be between 0 and 1.")
+        fractions = (self.displaced, self.stretched, self.turned)
+        if min(fractions) < 0 or sum(fractions) > 1:
+            raise DistillError(
+                "The displaced, stretched and turned fractions must be between 0 and 1, and all "
+                "together at most 1."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +79,34 @@ def sample(molecule: Molecule, sampling: Sampling) -> list[Frame]:
     digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     frames = _dynamics(molecule, sampling, rng) if sampling.frames else []
-    chosen = rng.permutation(len(frames))[: round(sampling.displaced * len(frames))]
-    for k in chosen:
-        width = rng.uniform(*sampling.displacement)
-        moved = frames[k].positions + rng.normal(0.0, width, frames[k].positions.shape)
-        if not geometry_problem(moved):
-            frames[k] = Frame(moved, "displaced", frames[k].temperature)
+    _distort(frames, molecule, sampling, rng)
     if sampling.given:
         frames = [Frame(p, "given") for p in molecule.positions] + frames
     if len(frames) > 1 and sampling.thinning > 0:
         kept = thin(np.array([frame.positions for frame in frames]), sampling.thinning)
         frames = [frames[k] for k in kept]
     return frames
+
+
+def _distort(
+    frames: list[Frame], molecule: Molecule, sampling: Sampling, rng: np.random.Generator
+) -> None:
+    """Puts displaced, stretched and turned geometries in the place of some frames."""
+    waiting = list(rng.permutation(len(frames)))
+    mol = molecule.rdmol
+    ways: list[tuple[str, float, Callable[[np.ndarray], np.ndarray | None]]] = [
+        ("displaced", sampling.displaced, lambda x: displaced(x, sampling.displacement, rng)),
+        ("stretched", sampling.stretched, lambda x: stretched(mol, x, rng) if mol else None),
+        ("turned", sampling.turned, lambda x: turned(mol, x, rng) if mol else None),
+    ]
+    for source, fraction, change in ways:
+        for _ in range(round(fraction * len(frames))):
+            k = waiting.pop(0) if waiting else None
+            if k is None:
+                return
+            moved = change(frames[k].positions)
+            if moved is not None and not geometry_problem(moved):
+                frames[k] = Frame(moved, source, frames[k].temperature)
 
 
 def chunks(

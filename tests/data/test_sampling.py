@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from ase.data import atomic_masses, covalent_radii
 from ase.units import kB
+from rdkit.Chem import rdMolTransforms
 from scipy.spatial.distance import pdist, squareform
 
+from distill.data.distort import placed
 from distill.data.molecules import Molecule, from_smiles
 from distill.data.sampling import Sampling, chunks, force_field, langevin, sample, starts_of
 from distill.errors import DistillError
@@ -21,6 +23,43 @@ def test_number_sources_and_temperatures() -> None:
     assert len(frames) == 30
     assert Counter(frame.source for frame in frames) == {"mmff94-md": 24, "displaced": 6}
     assert Counter(frame.temperature for frame in frames) == {300: 10, 500: 10, 700: 10}
+
+
+def test_stretched_bonds_and_turned_torsions() -> None:
+    """Each frame differs from some MD frame in one bond, or in one torsion."""
+    plan = Sampling(frames=20, displaced=0.1, stretched=0.4, turned=0.3, thinning=0.0, **QUICK)
+    frames = sample(ETHANOL, plan)
+    counts = Counter(frame.source for frame in frames)
+    assert counts == {"mmff94-md": 4, "displaced": 2, "stretched": 8, "turned": 6}
+    mol = ETHANOL.rdmol
+    assert mol is not None
+    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()])
+
+    def lengths(positions: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(positions[bonds[:, 0]] - positions[bonds[:, 1]], axis=1)
+
+    usual = np.mean([lengths(f.positions) for f in frames if f.source == "mmff94-md"], axis=0)
+    for frame in frames:
+        ratio = lengths(frame.positions) / usual
+        if frame.source == "stretched":
+            assert ((ratio < 0.9) | (ratio > 1.1)).sum() <= 3
+            assert 0.7 < ratio.min() and ratio.max() < 1.6
+    stretched = [lengths(f.positions) / usual for f in frames if f.source == "stretched"]
+    assert max(r.max() for r in stretched) > 1.15
+
+    # of the hydroxyl and of the methyl group; MD turns neither far in so short a time
+    torsions = [
+        [rdMolTransforms.GetDihedralDeg(conformer, *t) for t in ((0, 1, 2, 8), (2, 1, 0, 3))]
+        for conformer in (placed(mol, f.positions).GetConformer() for f in frames)
+    ]
+    is_turned = np.array([f.source == "turned" for f in frames])
+    assert np.ptp(np.array(torsions)[is_turned], axis=0).max() > 90.0
+
+
+def test_what_has_no_bond_to_stretch_or_torsion_to_turn_stays_as_it_is() -> None:
+    plan = Sampling(frames=10, displaced=0.0, stretched=0.5, turned=0.5, **QUICK)
+    water = sample(from_smiles("O"), plan)
+    assert {frame.source for frame in water} == {"mmff94-md", "stretched"}
 
 
 def test_the_seed_decides() -> None:

@@ -1,0 +1,80 @@
+"""Geometries that MD seldom visits: displaced atoms, stretched bonds, turned torsions."""
+
+from __future__ import annotations
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers, rdMolTransforms
+
+from distill.data.molecules import quietly
+
+STRETCH = (0.85, 1.35)
+"""Of a bond's length."""
+ROTATABLE = Chem.MolFromSmarts("[!$([D1;!#1]);!$(*#*)]-&!@[!$([D1;!#1]);!$(*#*)]")
+RELAXATION = 30
+"""Steps of the force field after a torsion has been turned: neighbours give way, no more."""
+
+
+def displaced(
+    positions: np.ndarray, width: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """Gaussian noise on positions (N, 3) in Å, its standard deviation drawn from ``width``."""
+    return positions + rng.normal(0.0, rng.uniform(*width), positions.shape)
+
+
+def stretched(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """One bond, in no ring, 0.85 to 1.35 times as long; None where there is none."""
+    bonds = [bond for bond in mol.GetBonds() if not bond.IsInRing()]
+    if not bonds:
+        return None
+    bond = bonds[rng.integers(len(bonds))]
+    ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+    moved = placed(mol, positions)
+    conformer = moved.GetConformer()
+    length = rdMolTransforms.GetBondLength(conformer, *ends)
+    rdMolTransforms.SetBondLength(conformer, *ends, length * rng.uniform(*STRETCH))
+    return np.asarray(conformer.GetPositions())
+
+
+def turned(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """One torsion at any angle, the rest relaxed a little by MMFF94; None where there is none."""
+    torsions = torsions_of(mol)
+    parameters = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    if not torsions or parameters is None:
+        return None
+    torsion = torsions[rng.integers(len(torsions))]
+    angle = float(rng.uniform(-180.0, 180.0))
+    moved = placed(mol, positions)
+    rdMolTransforms.SetDihedralDeg(moved.GetConformer(), *torsion, angle)
+    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
+        moved, parameters, ignoreInterfragInteractions=False
+    )
+    field.Initialize()
+    field.MMFFAddTorsionConstraint(*torsion, False, angle - 1.0, angle + 1.0, 100.0)
+    quietly(field.Minimize, maxIts=RELAXATION)
+    return np.asarray(moved.GetConformer().GetPositions())
+
+
+def torsions_of(mol: Chem.Mol) -> list[tuple[int, int, int, int]]:
+    """One for each bond that can be turned about; hydrogens' rotors among them."""
+    found = []
+    for j, k in mol.GetSubstructMatches(ROTATABLE):
+        first, last = _end(mol, j, k), _end(mol, k, j)
+        if first is not None and last is not None:
+            found.append((first, j, k, last))
+    return found
+
+
+def placed(mol: Chem.Mol, positions: np.ndarray) -> Chem.Mol:
+    """A copy with these positions (N, 3) in Å as its one conformer."""
+    copy = Chem.Mol(mol, True)
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    conformer.SetPositions(np.ascontiguousarray(positions, dtype=float))
+    copy.AddConformer(conformer, assignId=True)
+    return copy
+
+
+def _end(mol: Chem.Mol, atom: int, other: int) -> int | None:
+    """A neighbour of ``atom`` that is not ``other``."""
+    found = [n.GetIdx() for n in mol.GetAtomWithIdx(atom).GetNeighbors() if n.GetIdx() != other]
+    return found[0] if found else None
