@@ -1,7 +1,9 @@
 """The fused kernel against the float64 student in eager torch, and against finite differences."""
 
 import copy
+import os
 import pickle
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -122,6 +124,20 @@ def test_threads_change_nothing_but_rounding(
     assert abs(one.forces - three.forces).max() < tolerance
     assert abs(one.virial - three.virial).max() < tolerance * len(atoms)
     assert abs(one.energies - three.energies).max() < tolerance
+
+
+def test_threads_after_a_fork(tiny: Student, rng: np.random.Generator) -> None:
+    """A forked process (multiprocessing, a DataLoader) has none of its parent's threads."""
+    atoms = liquid(rng, side=4)
+    assert len(atoms) >= 2 * 64, "too few for two threads"
+    kernel = KernelStudent(tiny, threads=2)
+    before = kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # ends the child if it waits for a thread that is not there
+        again = kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
+        os._exit(0 if np.array_equal(again.forces, before.forces) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_every_step_of_a_walk(

@@ -1,5 +1,7 @@
 // Threads that wait between calls, and a barrier for those of one call.
 #pragma once
+#include <pthread.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -45,6 +47,8 @@ class Pool {
   static Pool &shared() {
     // never destroyed: its threads may outlive static objects
     static Pool *pool = new Pool;
+    static const int forks = pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+    (void)forks;  // threads are not forked: a child needs its own
     return *pool;
   }
 
@@ -56,7 +60,7 @@ class Pool {
       std::lock_guard<std::mutex> lock(mutex_);
       while (int(workers_.size()) < threads - 1) {
         const int k = int(workers_.size()) + 1;
-        workers_.emplace_back([this, k, seen = round_] { serve(k, seen); });
+        workers_.emplace_back([this, k, seen = round_.load()] { serve(k, seen); });
         workers_.back().detach();
       }
       work_ = &work;
@@ -66,14 +70,21 @@ class Pool {
     }
     start_.notify_all();
     work(0);
+    for (int k = 0; k < LOOKS && left_.load(std::memory_order_acquire); ++k) std::this_thread::yield();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return left_ == 0; });
   }
 
  private:
+  // In MD the next call comes soon, and to wake a sleeper takes 50 microseconds: so a thread looks
+  // for about 100 before it sleeps, giving way to whoever wants its core.
+  static constexpr int LOOKS = 300;
+
   void serve(int k, uint64_t seen) {
     for (;;) {
       const std::function<void(int)> *work;
+      for (int look = 0; look < LOOKS && round_.load(std::memory_order_acquire) == seen; ++look)
+        std::this_thread::yield();
       {
         std::unique_lock<std::mutex> lock(mutex_);
         start_.wait(lock, [&] { return round_ != seen; });
@@ -91,8 +102,9 @@ class Pool {
   std::condition_variable start_, done_;
   std::vector<std::thread> workers_;
   const std::function<void(int)> *work_ = nullptr;
-  int threads_ = 0, left_ = 0;
-  uint64_t round_ = 0;
+  int threads_ = 0;
+  std::atomic<int> left_{0};  // changed under the mutex, as round_ is
+  std::atomic<uint64_t> round_{0};
 };
 
 }  // namespace distill
