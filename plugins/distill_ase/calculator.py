@@ -77,6 +77,22 @@ class StudentCalculator(Calculator):
         """How often the neighbour list has been built."""
         return self._evaluate.rebuilds
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What has changed since the last calculation, of all that the student looks at.
+
+        ASE's own comparison, with tolerances, takes longer than a step of a small student.
+        """
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (last.positions, atoms.positions),
+            "numbers": (last.numbers, atoms.numbers),
+            "cell": (last.cell.array, atoms.cell.array),
+            "pbc": (last.pbc, atoms.pbc),
+        }
+        return [name for name, (before, now) in pairs.items() if not np.array_equal(before, now)]
+
     def calculate(
         self,
         atoms: Atoms | None = None,

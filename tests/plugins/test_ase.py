@@ -66,6 +66,29 @@ def test_every_step_of_an_md_run_agrees(tiny_file, drug, rng, engines):
         engines.assert_agree(answer, engines.reference(tiny_file, other), tight=True)
 
 
+@pytest.mark.parametrize(
+    ("changed", "change"),
+    [
+        ("positions", lambda a: a.rattle(1e-6)),
+        ("positions", lambda a: a.append("H") or a.positions.__setitem__(-1, [9.0, 0.0, 0.0])),
+        ("numbers", lambda a: a.numbers.__setitem__(0, 7)),
+        ("cell", lambda a: a.set_cell([20.0, 20.0, 20.0])),
+        ("pbc", lambda a: a.set_pbc([True, False, False])),
+    ],
+)
+def test_whatever_changes_is_calculated_anew(tiny_file, drug, changed, change):
+    drug.set_cell([15.0, 15.0, 15.0])
+    drug.calc = StudentCalculator(tiny_file)
+    drug.get_forces()
+    assert drug.calc.check_state(drug) == []
+    change(drug)
+    assert changed in drug.calc.check_state(drug)
+    fresh = drug.copy()
+    fresh.calc = StudentCalculator(tiny_file)
+    np.testing.assert_allclose(drug.get_forces(), fresh.get_forces(), atol=1e-6)
+    assert drug.get_potential_energy() == pytest.approx(fresh.get_potential_energy())
+
+
 def test_results_do_not_change_afterwards(tiny_file, drug):
     drug.calc = StudentCalculator(tiny_file)
     first = drug.get_forces()
