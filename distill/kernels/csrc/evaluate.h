@@ -252,7 +252,6 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   Barrier barrier(p.threads);
   Pool::shared().run(p.threads, [&](int t) {
     const int begin = ranges.begin(t), end = ranges.begin(t + 1);
-    const bool alone = p.threads == 1;
     const Halo halo{*p.candidates, N, t};
     double *virial = &virials[16 * size_t(t)];
     for (int i = begin; i < end; ++i) {
@@ -263,10 +262,8 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       std::memset(w.layer[0].big_v + 3 * F * i, 0, 3 * F * sizeof(T));
       std::memcpy(w.layer[0].q + 2 * F * i, w.weights.embedding + F * p.species[i], F * sizeof(T));
     }
-    if (!alone) {
-      halo.clear(out.energies, 1, 1);
-      if (out.forces) halo.clear(out.forces, 3, 3);
-    }
+    halo.clear(out.energies, 1, 1);
+    if (out.forces) halo.clear(out.forces, 3, 3);
     if (t == 0 && !p.by_species) {
       engine.species_forward(w);
       if (w.train) std::memset(w.gphi0, 0, 2 * F * s.n_elements * sizeof(T));
@@ -275,25 +272,23 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
     find_pairs(p, engine, w, pairs, row_end, begin, end, part[t], virial);
     for (int k = 0; k < layers; ++k) {
       T *big_v = w.layer[k].big_v, *q = w.layer[k].q;
-      if (!alone) halo.clear(big_v, 3 * F, 3 * F), halo.clear(q, F, 2 * F);
+      halo.clear(big_v, 3 * F, 3 * F), halo.clear(q, F, 2 * F);
       engine.message_forward(w, k, begin, end);
       barrier.wait();
-      if (!alone) halo.collect(big_v, 3 * F, 3 * F), halo.collect(q, F, 2 * F);
+      halo.collect(big_v, 3 * F, 3 * F), halo.collect(q, F, 2 * F);
       engine.dense_forward(w, k, begin, end);
       if (k + 1 < layers) barrier.wait();
     }
     for (int k = layers; k > 0; --k) {
       engine.dense_backward(w, k, begin, end);
-      if (!alone && k > 1) halo.clear(w.gphi, 3 * F, 3 * F), halo.clear(w.gv, 3 * F, 3 * F);
+      if (k > 1) halo.clear(w.gphi, 3 * F, 3 * F), halo.clear(w.gv, 3 * F, 3 * F);
       barrier.wait();
       engine.message_backward(w, k - 1, begin, end, virial);
       barrier.wait();
-      if (!alone && k > 1) halo.collect(w.gphi, 3 * F, 3 * F), halo.collect(w.gv, 3 * F, 3 * F);
+      if (k > 1) halo.collect(w.gphi, 3 * F, 3 * F), halo.collect(w.gv, 3 * F, 3 * F);
     }
-    if (!alone) {
-      halo.collect(out.energies, 1, 1);
-      if (out.forces) halo.collect(out.forces, 3, 3);
-    }
+    halo.collect(out.energies, 1, 1);
+    if (out.forces) halo.collect(out.forces, 3, 3);
   });
   if (w.train && !p.by_species) engine.species_backward(w);
   out.closest = 1e300;

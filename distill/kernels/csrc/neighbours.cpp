@@ -38,8 +38,8 @@ void Candidates::set(const Ranges &ranges, int64_t n_pairs, const int32_t *pi, c
   to = j;
   atom.clear();
   owed.clear();
-  halo_of.assign(1, 0);
-  owed_to.assign(1, 0);
+  halo_of.assign(threads == 1 ? 2 : 1, 0);
+  owed_to = halo_of;
   if (threads == 1) return;
   std::vector<int32_t> row(n, -1);
   for (int t = 0; t < threads; ++t) {
