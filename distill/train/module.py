@@ -133,7 +133,9 @@ class Distillation(L.LightningModule):
         ]
         ids = {id(p) for p in matrices}
         others = [p for p in named.values() if id(p) not in ids]
-        found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=0.0)]
+        found: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, lr=rate, weight_decay=0.0, fused=True)
+        ]
         if matrices:
             found.insert(0, Muon(matrices, lr=rate))
         return found
