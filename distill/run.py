@@ -35,6 +35,7 @@ from distill.student.student import Student
 from distill.teacher.base import TeacherSpec
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.grow import Grow, Growing
+from distill.train.latent import fit_latent
 from distill.train.train import fit_reference, seconds_trained, train
 
 # shares of the budget at which each part ends
@@ -202,6 +203,7 @@ def explore_and_train(
         },
         "held_out": {},
     }
+    student.latent = fit_latent(student, data.train, data.valid)
     save_student(student, folder.path / "student.safetensors")
     return student
 

@@ -16,12 +16,15 @@ Array = NDArray[np.float64]
 
 class Answer(NamedTuple):
     """energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) = stress x volume in eV;
-    closest: the smallest distance of two atoms in Å, and their indices."""
+    closest: the smallest distance of two atoms in Å, and their indices; distances (N,): how unlike
+    the training set each atom is (see ``distill.student.latent``), None when the student cannot
+    tell."""
 
     energies: Array
     forces: Array
     virial: Array
     closest: tuple[float, int, int]
+    distances: Array | None = None
 
 
 class KernelStudent:
@@ -42,14 +45,15 @@ class KernelStudent:
         skin: float = 1.0,
         intervals: int | None = None,
     ):
-        self.__setstate__((threads, skin, *prepare(student, dtype, intervals)))
+        latent = None if student.latent is None else student.latent.packed(dtype)
+        self.__setstate__((threads, skin, *prepare(student, dtype, intervals), latent))
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.threads, self.skin, self._meta, self._packed
+        return self.threads, self.skin, self._meta, self._packed, self._latent
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Also for copies, which get a neighbour list of their own."""
-        self.threads, self.skin, self._meta, self._packed = state
+        self.threads, self.skin, self._meta, self._packed, self._latent = state
         bits = 8 * self._packed.itemsize
         self._model = (pointer(self._meta), len(self._meta), bits, pointer(self._packed))
         self.list = int(library().distill_new_list())
@@ -76,12 +80,14 @@ class KernelStudent:
             flags = np.array(np.broadcast_to(pbc, 3), dtype=np.uint8)
         n = self._check(x, z)
         energies, forces, virial, closest = _results(n)
+        distances = None if self._latent is None else np.empty(n)
         call(
             "distill_evaluate_md", *self._model, n, pointer(z), pointer(x), pointer(box),
             pointer(flags), self.list, self.skin, self.threads, pointer(energies),
-            pointer(forces), pointer(virial), pointer(closest),
+            pointer(forces), pointer(virial), pointer(closest), pointer(self._latent),
+            pointer(distances),
         )  # fmt: skip
-        return Answer(energies, forces, virial, _closest(closest))
+        return Answer(energies, forces, virial, _closest(closest), distances)
 
     def evaluate_edges(
         self,
@@ -107,12 +113,14 @@ class KernelStudent:
         if c is not None and len(c) != n:
             raise DistillError("weights must be (N,).")
         energies, forces, virial, closest = _results(n)
+        distances = None if self._latent is None else np.empty(n)
         call(
             "distill_evaluate", *self._model, n, pointer(z), pointer(x), len(i), pointer(i),
             pointer(j), pointer(shift), pointer(c), self.threads, pointer(energies),
-            pointer(forces), pointer(virial), pointer(closest),
+            pointer(forces), pointer(virial), pointer(closest), pointer(self._latent),
+            pointer(distances),
         )  # fmt: skip
-        return Answer(energies, forces, virial, _closest(closest))
+        return Answer(energies, forces, virial, _closest(closest), distances)
 
     @property
     def rebuilds(self) -> int:

@@ -24,6 +24,7 @@ from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.graphs import Graph
+from distill.train.latent import fit_latent
 from distill.train.load import load_graphs
 from distill.train.train import fit_reference, train
 
@@ -62,6 +63,7 @@ def make_student(size: str, folder: Path, minutes: float, seed: int = 0) -> dict
     out = folder / f"train-{size}"
     resume = (out / "last.ckpt").is_file()
     student = train(student, train_graphs, valid_graphs, out, config, resume=resume)
+    student.latent = fit_latent(student, train_graphs, valid_graphs)
     with Dataset.open(folder / "train.h5") as dataset:
         teacher, molecules = dataset.teacher, len(dataset)
     student.card = {

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from distill.errors import DistillError
 from distill.student.config import SIZES, StudentConfig
+from distill.student.latent import Latent
 from distill.student.student import Student
 
 FORMAT = "mlff-distiller student"
@@ -24,11 +25,13 @@ def save_student(student: Student, path: str | Path) -> None:
     path = Path(path)
     header = {
         **student.card,
+        "uncertainty": student.latent.fields() if student.latent else None,
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "architecture": {"family": "PaiNN", **student.config.as_dict()},
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
+    tensors |= student.latent.tensors() if student.latent else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -112,6 +115,7 @@ def load_student(
         # float64 students keep their precision through the round trip
         if tensors["painn.embedding.weight"].dtype == torch.float64:
             student.double()
+        student.latent = Latent.from_file(tensors, header.get("uncertainty"))
         student.load_state_dict(tensors)
     except (
         LookupError,

@@ -10,6 +10,7 @@ from distill.elements import symbols
 from distill.errors import DistillError
 from distill.student.config import StudentConfig, size_config
 from distill.student.edges import EdgeList
+from distill.student.latent import Latent
 from distill.student.painn import PaiNN
 from distill.student.precise import PreciseBuffers
 
@@ -22,7 +23,8 @@ class Student(PreciseBuffers):
     the vector ``positions[j] + edge_shift - positions[i]``. Edges beyond the cutoff count nothing.
     Several molecules may be evaluated at once, as one graph without edges between them.
 
-    config: the architecture. card: the header of its file (teacher, training set, errors).
+    config: the architecture. card: the header of its file (teacher, training set, errors). latent:
+    what tells how unlike its training set an atom is, where that has been fitted.
     """
 
     reference: Tensor
@@ -32,6 +34,7 @@ class Student(PreciseBuffers):
         super().__init__()
         self.config = config
         self.card = dict(card or {})
+        self.latent: Latent | None = None
         self.painn = PaiNN(config)
         self.cutoff = config.cutoff
         # energies of the isolated atoms are large (hundreds of eV): always added in float64

@@ -18,6 +18,7 @@ from distill.student.file import load_student, save_student
 from distill.student.student import Student
 from distill.train.config import TrainConfig
 from distill.train.graphs import Graph
+from distill.train.latent import fit_latent
 from distill.train.train import fit_reference, train
 
 HELD_OUT = 0.1
@@ -90,6 +91,7 @@ def train_from_datasets(
             "geometries": len(split.valid),
             **{key: report[key] for key in HEADLINE},
         }
+        student.latent = fit_latent(student, train_graphs, valid_graphs)
         save_student(student, out / "student.safetensors")
     return student
 

@@ -54,6 +54,7 @@ def train(
             f"{out} holds another training run; use --resume to go on with it, or another folder."
         )
     student.train().requires_grad_(True)
+    student.latent = None  # it belongs to the old weights
     L.seed_everything(config.seed, verbose=False)
     steps_before = check_resumable(checkpoint, config) if resume else 0
     module = Distillation(student, config, train_graphs, valid_graphs)

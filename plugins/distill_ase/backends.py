@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from distill.errors import DistillError
 from distill.kernels import Answer
 from distill.student import Student
+from distill.student.latent import last_scalars
 from distill.student.neighbours import SkinList
 
 CLOSEST = 0.3
 """Å; atoms nearer than this are a mistake in the input, not chemistry."""
 
-Result = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+Array = NDArray[np.float64]
+Result = tuple[Array, Array, Array, Array | None]
 
 
 class Backend(Protocol):
@@ -25,7 +27,8 @@ class Backend(Protocol):
     def rebuilds(self) -> int: ...
 
     def __call__(self, atoms: Atoms) -> Result:
-        """Energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) in eV."""
+        """Energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) in eV, and how unlike the
+        training set each atom is (N,), where the backend and the student can tell."""
 
 
 class Kernel(Protocol):
@@ -52,7 +55,7 @@ class KernelBackend:
     def __call__(self, atoms: Atoms) -> Result:
         answer = self.kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
         refuse_overlap(*answer.closest)
-        return answer.energies, answer.forces, answer.virial
+        return answer.energies, answer.forces, answer.virial, answer.distances
 
 
 class TorchBackend:
@@ -76,8 +79,14 @@ class TorchBackend:
             self._numbers = (atoms.numbers.copy(), tensor)
         positions = torch.from_numpy(atoms.positions).to(self.device)
         edges = self._edges_of(atoms, positions)
-        energies, forces, virial = self.student.evaluate(positions, self._numbers[1], *edges)
-        return energies.cpu().numpy(), forces.double().cpu().numpy(), virial.double().cpu().numpy()
+        with last_scalars(self.student) as scalars:
+            energies, forces, virial = self.student.evaluate(positions, self._numbers[1], *edges)
+        distances = None
+        if self.student.latent is not None:
+            species = self.student.species_of[self._numbers[1]]
+            distances = self.student.latent.distances(scalars[0], species).numpy()
+        forces, virial = forces.double(), virial.double()
+        return energies.cpu().numpy(), forces.cpu().numpy(), virial.cpu().numpy(), distances
 
     def _edges_of(self, atoms: Atoms, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Edges within the cutoff: dropping the skin's costs far less than the network on them."""

@@ -1,6 +1,7 @@
 """``StudentCalculator``: a student as an ASE calculator."""
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ class StudentCalculator(Calculator):
     of CPU or GPU), "torch", or "auto", which takes the fastest that is there. skin: Å beyond the
     cutoff that the neighbour list holds; it is built anew when an atom has moved half of it.
     threads: how many the CPU kernel may use on large systems (None: as many as torch).
+
+    ``results["uncertainty"]`` is the force error (eV/Å) to be expected of this geometry, the root
+    mean square of ``results["uncertainties"]`` (N,), the atoms'; neither is there for a student
+    that cannot tell. A UserWarning, once, when an atom is unlike all that the student has learned.
 
     The energy includes the isolated atoms' energies. The stress (Voigt, eV/Å^3) is given when the
     cell has a volume. Raises DistillError for unknown elements, atoms closer than 0.3 Å,
@@ -59,6 +64,7 @@ class StudentCalculator(Calculator):
         own = own.eval().requires_grad_(False)
         self.student: Student = own.to(device=device, dtype=PRECISIONS[dtype])
         self._checked: NDArray[np.int64] | None = None
+        self._warned = False
         self._evaluate: Backend
         if self.backend == "torch" or (dtype == "float64" and on_gpu):
             self.backend = "torch"  # the CUDA kernels are float32
@@ -108,7 +114,7 @@ class StudentCalculator(Calculator):
         if self._checked is None or not np.array_equal(self._checked, atoms.numbers):
             self.student.check_elements(atoms.numbers)
             self._checked = atoms.numbers.copy()
-        energies, forces, virial = self._evaluate(atoms)
+        energies, forces, virial, distances = self._evaluate(atoms)
         energy = float(energies.sum())
         self.results = {
             "energy": energy,
@@ -116,9 +122,26 @@ class StudentCalculator(Calculator):
             "energies": energies,
             "forces": forces,
         }
+        if self.student.latent is not None and distances is not None:
+            errors = self.student.latent.errors(distances)
+            self.results["uncertainties"] = errors
+            self.results["uncertainty"] = float(np.sqrt((errors**2).mean()))
+            self._warn(atoms, self.student.latent.strange(distances))
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / volume)
+
+    def _warn(self, atoms: Atoms, strange: NDArray[np.int64]) -> None:
+        if self._warned or not len(strange):
+            return
+        self._warned = True
+        some = ", ".join(f"{i} ({atoms.symbols[i]})" for i in strange[:5])
+        warnings.warn(
+            f"{len(strange)} of {len(atoms)} atoms are unlike all that the student has learned: "
+            f"{some}{', ...' if len(strange) > 5 else ''}. Do not trust these forces; train a "
+            "student on such geometries.",
+            stacklevel=3,
+        )
 
 
 def check_device(device: str) -> None:

@@ -45,17 +45,20 @@ int main(int, char **arguments) {
 
   // two callers at a time, each with threads of its own, with and without a box
   auto walk = [&](bool periodic, int64_t list, int threads) {
-    std::vector<double> x = start, e(n), f(3 * n), v(9), c(3);
+    std::vector<double> x = start, e(n), f(3 * n), v(9), c(3), d(n);
+    // means and whitening of nothing
+    const std::vector<float> latent((size_t(meta[3]) + size_t(meta[0])) * size_t(meta[0]), 0.1f);
     const uint8_t flags[3] = {1, 1, 1};
     for (int step = 0; step < 6; ++step) {
       check(distill_evaluate_md(meta.data(), length, 32, packed.data(), n, numbers.data(),
                                 x.data(), periodic ? box.data() : nullptr, flags, list, 0.5,
-                                threads, e.data(), f.data(), v.data(), c.data()));
+                                threads, e.data(), f.data(), v.data(), c.data(), latent.data(),
+                                d.data()));
       for (int64_t k = 0; k < 3 * n; ++k) x[k] += 0.05 * ((k * 7919 + step) % 11 - 5) / 5.0;
     }
     check(distill_evaluate_md(meta.data(), length, 32, packed.data(), n / 3, numbers.data(),
                               x.data(), nullptr, flags, list, 0.5, threads, e.data(), f.data(),
-                              nullptr, nullptr));
+                              nullptr, nullptr, nullptr, nullptr));
     distill_free_list(list);
   };
   std::thread other([&] { walk(true, distill_new_list(), 4); });

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from scipy.stats import spearmanr
 
 import distill
 from distill.data.label import run_task
 from distill.data.sampling import Sampling
 from distill.data.sets import read_set
+from distill.errors import DistillError
 from distill.evaluate.metrics import r2
 from distill.student import SIZES
 from distill.teacher import TeacherSpec
@@ -38,15 +41,35 @@ def unseen() -> list:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_forces_on_drugs_whose_scaffolds_were_not_trained_on(size: str, unseen: list) -> None:
-    from ase import Atoms
-
-    reference, predicted = [], []
+    reference, predicted, expected, actual = [], [], [], []
     calculator = StudentCalculator(size)
     for data in unseen:
         for positions, forces in zip(data.positions, data.forces, strict=True):
             atoms = Atoms(data.numbers, positions, calculator=calculator)
             reference.append(forces.ravel())
             predicted.append(atoms.get_forces().ravel())
+            expected.append(calculator.results["uncertainty"])
+            actual.append(np.sqrt(((predicted[-1] - reference[-1]) ** 2).mean()))
     found = r2(np.concatenate(reference), np.concatenate(predicted))
     # far beyond what the small ones of the earlier system reached on their own molecule
     assert found > 0.95 > EARLIER_R2["tiny"]
+    # and it knows where it is wrong
+    assert spearmanr(expected, actual).statistic > 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_smashed_drugs_are_flagged(size: str, unseen: list) -> None:
+    for data in unseen:
+        atoms = Atoms(data.numbers, 0.6 * data.positions[0], calculator=StudentCalculator(size))
+        with pytest.warns(UserWarning, match="unlike all that the student has learned"):
+            atoms.get_forces()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_metal_is_refused(size: str) -> None:
+    """Cisplatin: no student knows platinum."""
+    atoms = Atoms("PtCl2N2H6", np.random.default_rng(0).normal(0, 3, (11, 3)))
+    atoms.calc = StudentCalculator(size)
+    with pytest.raises(DistillError, match="does not know Pt"):
+        atoms.get_forces()

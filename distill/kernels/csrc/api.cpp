@@ -120,10 +120,10 @@ template <class T>
 void run(const Student &st, const void *packed, int n, const int32_t *kinds, const double *x,
          const Candidates &candidates, const double *cotangent, int threads,
          const int32_t *order, double *energies, double *forces, double *virial,
-         double *closest) {
+         double *closest, const void *latent, double *distances) {
   const size_t rows = n ? candidates.rows() : 0;
-  std::vector<double> e(rows), f(3 * rows);
-  Results out{e.data(), f.data(), virial, 0, 0, 0};
+  std::vector<double> e(rows), f(3 * rows), d(distances ? n : 0);
+  Results out{e.data(), f.data(), virial, distances ? d.data() : nullptr, 0, 0, 0};
   Problem<T> p{};
   p.student = &st;
   place(st.shape, static_cast<T *>(const_cast<void *>(packed)), p.weights);
@@ -133,9 +133,14 @@ void run(const Student &st, const void *packed, int n, const int32_t *kinds, con
   p.candidates = &candidates;
   p.cotangent = cotangent;
   p.threads = threads;
+  if (latent) {
+    p.latent.mean = static_cast<const T *>(latent);
+    p.latent.whitening = p.latent.mean + size_t(st.shape.n_elements) * st.shape.hidden;
+  }
   if (n > 0) evaluate(p, engine_of<T>(st.shape.hidden), out);
   for (int k = 0; k < n; ++k) {
     const int64_t to = order ? order[k] : k;
+    if (distances) distances[to] = d[k];
     if (energies) energies[to] = e[k] + st.elements[kinds[k]].reference;
     if (forces)
       for (int d = 0; d < 3; ++d) forces[3 * to + d] = f[3 * size_t(k) + d];
@@ -266,7 +271,7 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
         p.candidates = &candidates;
         p.by_species = &by_species;
         p.threads = 1;
-        Results out{e.data(), result ? nullptr : f.data(), nullptr, 0, 0, 0};
+        Results out{e.data(), result ? nullptr : f.data(), nullptr, nullptr, 0, 0, 0};
         if (!result) {
           p.positions = batch.positions + 3 * a;
           if (n) evaluate(p, engine, out);
@@ -349,7 +354,8 @@ int distill_evaluate(const double *meta, int64_t meta_length, int precision, con
                      int64_t n_atoms, const int64_t *numbers, const double *positions,
                      int64_t n_edges, const int64_t *centre, const int64_t *neighbour,
                      const double *shift, const double *weights, int threads, double *energies,
-                     double *forces, double *virial, double *closest) {
+                     double *forces, double *virial, double *closest, const void *latent,
+                     double *distances) {
   return guarded([&] {
     const Student st(meta, meta_length);
     const std::vector<int32_t> kinds = species(st, n_atoms, numbers);
@@ -360,7 +366,7 @@ int distill_evaluate(const double *meta, int64_t meta_length, int precision, con
                     candidates);
     with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), kinds.data(), positions, candidates, weights,
-                          threads, nullptr, energies, forces, virial, closest);
+                          threads, nullptr, energies, forces, virial, closest, latent, distances);
     });
   });
 }
@@ -384,7 +390,7 @@ int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, 
                         int64_t n_atoms, const int64_t *numbers, const double *positions,
                         const double *box, const uint8_t *periodic, int64_t list, double skin,
                         int threads, double *energies, double *forces, double *virial,
-                        double *closest) {
+                        double *closest, const void *latent, double *distances) {
   return guarded([&] {
     const Student st(meta, meta_length);
     threads = usable_threads(threads, n_atoms);
@@ -415,7 +421,7 @@ int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, 
     with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), k->kinds.data(), x, k->list->candidates(),
                           nullptr, threads, order.empty() ? nullptr : order.data(), energies,
-                          forces, virial, closest);
+                          forces, virial, closest, latent, distances);
     });
   });
 }

@@ -21,13 +21,16 @@ DISTILL_API int distill_pack(const double *meta, int64_t meta_length, int precis
 // numbers: atomic numbers. Pairs from outside: edges (i, j) as in Student, both directions listed;
 // shift (E x 3) or null. weights: dE/d(energy of atom), N, or null: ones. energies N (with the
 // isolated atoms'), forces N x 3 (minus the gradient), virial 9 = stress x volume, closest 3: the
-// smallest distance and its two atoms; each may be null.
+// smallest distance and its two atoms; each may be null. latent: means (n_elements x hidden) of the
+// last scalars and a whitening matrix (hidden x hidden; in, out), in `precision`; distances N: how far
+// each atom's scalars are from the mean; both may be null.
 DISTILL_API int distill_evaluate(const double *meta, int64_t meta_length, int precision,
                                  const void *packed, int64_t n_atoms, const int64_t *numbers,
                                  const double *positions, int64_t n_edges, const int64_t *centre,
                                  const int64_t *neighbour, const double *shift,
                                  const double *weights, int threads, double *energies,
-                                 double *forces, double *virial, double *closest);
+                                 double *forces, double *virial, double *closest,
+                                 const void *latent, double *distances);
 
 // The same for MD: the neighbour list `list` (any number that is the caller's own; distill_new_list
 // gives one) finds the pairs and is kept from call to call. box: 3 x 3, rows as vectors, or null;
@@ -40,7 +43,7 @@ DISTILL_API int distill_evaluate_md(const double *meta, int64_t meta_length, int
                                     const double *positions, const double *box,
                                     const uint8_t *periodic, int64_t list, double skin,
                                     int threads, double *energies, double *forces, double *virial,
-                                    double *closest);
+                                    double *closest, const void *latent, double *distances);
 
 // Pairs of a list as edges in both directions; sizes first with null arrays. For tests.
 DISTILL_API int64_t distill_neighbours(int64_t n_atoms, const double *positions, const double *box,

@@ -330,6 +330,27 @@ struct Network {
     }
     if (w.train) outer<T>(n, H, F, slope, H, s, F, w.gradients.read1, w.gradients.read1_b);
     dense<T>(n, H, F, slope, H, weights.read1, nullptr, w.gs + (long)b * F, F);
+    if (w.distances) measure(w, b, n, s);
+  }
+
+  // Mahalanobis distances of atoms b..b+n with scalars s, over the square root of F
+  static void measure(const Work<T> &w, int b, int n, const T *s) {
+    const int F = features(w);
+    T away[BLOCK * MAX_FEATURES], white[BLOCK * MAX_FEATURES];
+    for (int r = 0; r < n; ++r) {
+      const T *mean = w.latent_mean + (long)w.species[b + r] * F;
+      for (int c = 0; c < F; c += W)
+        store<T>(away + r * F + c, load<T>(s + r * F + c) - load<T>(mean + c));
+    }
+    dense<T>(n, F, F, away, F, w.latent_whitening, nullptr, white, F);
+    for (int r = 0; r < n; ++r) {
+      V total = {};
+      for (int c = 0; c < F; c += W) {
+        const V x = load<T>(white + r * F + c);
+        total += x * x;
+      }
+      w.distances[b + r] = __builtin_sqrt((double)sum<T>(total) / F);
+    }
   }
 
   // From w.gs, w.gv (by an update's results) to big_gs, big_gv of its layer (by its arguments)

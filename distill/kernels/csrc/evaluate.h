@@ -50,6 +50,13 @@ struct SpeciesArrays {
   T *phi0, *gphi0, *dh0, *g0;
 };
 
+// What tells how unlike the training set an atom is: means of the last scalars for each element
+// (n_elements x hidden), and a matrix (in, out) that makes their deviations white.
+template <class T>
+struct Latent {
+  const T *mean, *whitening;
+};
+
 template <class T>
 struct Problem {
   const Student *student;
@@ -61,6 +68,7 @@ struct Problem {
   const double *cotangent;        // N, or null: ones
   Gradients<T> *gradients;        // by the weights, instead of forces; or null
   SpeciesArrays<T> *by_species;   // filled already, and not gone back through here; or null
+  Latent<T> latent;               // with Results::distances
   int threads;                    // 1 with gradients
 };
 
@@ -68,6 +76,7 @@ struct Results {
   double *energies;  // N, without the reference energies, and room for the candidates' rows()
   double *forces;    // N x 3, likewise
   double *virial;    // 9
+  double *distances; // N, or null: see Latent
   double closest;    // Å between the two nearest atoms
   int closest_i, closest_j;
 };
@@ -243,6 +252,9 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   }
   w.row = p.candidates->first.data();
   w.row_end = row_end;
+  w.latent_mean = p.latent.mean;
+  w.latent_whitening = p.latent.whitening;
+  w.distances = out.distances;
   w.energies = out.energies;
   w.forces = out.forces;
 

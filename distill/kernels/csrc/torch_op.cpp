@@ -148,7 +148,8 @@ void painn(Value *stack, uint64_t, uint64_t) {
     if (distill_evaluate(meta.doubles(), meta.count(), packed.precision(), packed.data(), n,
                          numbers.int64s(), positions.doubles(), e, index, index + e,
                          shifted ? shifts : nullptr, weights.count() ? weights.doubles() : nullptr,
-                         int(scalar<int64_t>(stack[7])), energies, forces, virial, nullptr))
+                         int(scalar<int64_t>(stack[7])), energies, forces, virial, nullptr, nullptr,
+                         nullptr))
       fail(distill_error());
   }
   std::memcpy(stack, results, sizeof results);
@@ -170,7 +171,8 @@ void painn_md(Value *stack, uint64_t, uint64_t) {
                             numbers.int64s(), positions.doubles(),
                             box.count() ? box.doubles() : nullptr, periodic,
                             scalar<int64_t>(stack[5]), scalar<double>(stack[6]),
-                            int(scalar<int64_t>(stack[7])), energies, forces, virial, nullptr))
+                            int(scalar<int64_t>(stack[7])), energies, forces, virial, nullptr, nullptr,
+                            nullptr))
       fail(distill_error());
   }
   std::memcpy(stack, results, sizeof results);

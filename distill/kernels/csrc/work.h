@@ -97,6 +97,9 @@ struct Work {
   T *gs;                     // N x F
   T *gphi, *gv;              // M x 3F
   T *big_gs[2], *big_gv[2];  // gradients by q's scalars and big_v, of odd and even layers
+  // what a student's last scalars are compared with: see Latent
+  const T *latent_mean, *latent_whitening;
+  double *distances;         // N; or null
   double *energies;          // M; the network's part is added
   double *forces;            // M x 3; added
 };
