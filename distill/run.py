@@ -122,6 +122,9 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     save_student(student, out / "student.safetensors")
     folder.mark("done")
     md = report["md"]
+    if md.get("frames_unlike_training"):
+        say(f"Beware: in {md['frames_unlike_training']} of {md['frames']} frames of the MD an atom "
+            "was unlike all that the student has learned.")  # fmt: skip
     say(f"Force RMSE {report['force_rmse']:.4f} eV/Å, R2 {report['force_r2']:.5f} on frames not "
         f"trained on; {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day. "
         f"All in {out}, after {clock.spent() / 60:.1f} min.")  # fmt: skip

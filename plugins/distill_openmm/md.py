@@ -14,7 +14,9 @@ import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
 
+from distill import kernels
 from distill.data.molecules import Molecule
+from distill.kernels import KernelStudent
 from distill.student import Student
 from distill_openmm.force import create_force
 
@@ -53,6 +55,35 @@ def system_of(
     return system
 
 
+class Watch:
+    """Looks at frames of MD for atoms that are unlike all that the student has learned."""
+
+    def __init__(self, student: Student, numbers: NDArray[np.int64]):
+        self.latent = student.latent if kernels.available() else None
+        self.kernel = KernelStudent(student) if self.latent else None
+        self.numbers = numbers
+        self.strange = 0
+        self.squares: list[float] = []
+
+    def __call__(self, positions: NDArray[np.float64]) -> None:
+        """One frame (N, 3) in Å."""
+        if self.kernel is None or self.latent is None or not np.isfinite(positions).all():
+            return
+        distances = self.kernel.evaluate(positions, self.numbers).distances
+        self.squares.append(float((self.latent.errors(distances) ** 2).mean()))
+        self.strange += bool(len(self.latent.strange(distances)))
+
+    def report(self) -> dict[str, Any]:
+        """frames, how many had a strange atom, and the force error to be expected (eV/Å)."""
+        if not self.squares:
+            return {}
+        return {
+            "frames": len(self.squares),
+            "frames_unlike_training": self.strange,
+            "uncertainty": float(np.sqrt(np.mean(self.squares))),
+        }
+
+
 def run_md(
     student: Student,
     molecule: Molecule,
@@ -70,7 +101,8 @@ def run_md(
     """Langevin MD in vacuum; writes topology.pdb, trajectory.dcd and md.csv into ``out``.
 
     positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after ``minutes`` or ``steps``.
-    A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day.
+    A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day;
+    and what the student says of it, see :class:`Watch`.
     """
     topology = topology_of(molecule)
     system = system_of(student, topology)
@@ -94,11 +126,14 @@ def run_md(
             kineticEnergy=True, totalEnergy=True, temperature=True, speed=True,
         ),
     ]  # fmt: skip
+    watch = Watch(student, molecule.numbers)
     started = time.monotonic()
     done = 0
     while True:
         simulation.step(interval)
         done += interval
+        state = simulation.context.getState(positions=True)
+        watch(10.0 * state.getPositions(asNumpy=True)._value)
         seconds = time.monotonic() - started
         share = done / steps if steps is not None else seconds / (60.0 * (minutes or 0.0))
         on_chunk(min(1.0, share))
@@ -114,6 +149,7 @@ def run_md(
         "ms_per_step": 1000.0 * seconds / done,
         "ns_per_day": done * timestep * 1e-6 / (seconds / 86400.0),
         "mean_temperature_k": mean_temperature(out / "md.csv"),
+        **watch.report(),
     }
 
 

@@ -1,0 +1,37 @@
+"""MD by `distill run`'s engine: what it leaves, and what the student says of the frames."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from distill import load_student
+from distill.data.explore import first_geometries
+from distill.data.molecules import from_smiles
+from distill_openmm.md import run_md
+
+ETHANOL = from_smiles("CCO")
+
+
+def run(out: Path, temperature: float, **options) -> dict:
+    (start,) = first_geometries(ETHANOL, 1, 0)
+    return run_md(
+        load_student("tiny"), ETHANOL, start, out, temperature=temperature, steps=400, interval=50,
+        **options,
+    )  # fmt: skip
+
+
+def test_files_and_report(tmp_path: Path) -> None:
+    report = run(tmp_path, 300.0)
+    assert (tmp_path / "topology.pdb").is_file() and (tmp_path / "trajectory.dcd").is_file()
+    rows = list(csv.DictReader((tmp_path / "md.csv").open()))
+    assert len(rows) == 8 and report["steps"] == 400 and report["frames"] == 8
+    assert report["ns_per_day"] > 0
+
+
+def test_the_student_says_when_it_is_lost(tmp_path: Path) -> None:
+    cold, hot = (run(tmp_path, t, timestep=dt) for t, dt in ((300.0, 1.0), (30000.0, 0.2)))
+    assert cold["frames_unlike_training"] == 0
+    assert hot["frames_unlike_training"] > 0
+    assert hot["uncertainty"] > 3 * cold["uncertainty"]
+    assert cold["uncertainty"] == pytest.approx(0.1, abs=0.1)  # eV/Å
