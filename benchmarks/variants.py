@@ -130,7 +130,8 @@ class BasisOfPair(nn.Module):
         self.kind: Tensor | None = None
 
     def forward(self, r: Tensor) -> Tensor:
-        one_hot = nn.functional.one_hot(self.kind, 3).to(r.dtype)
+        kinds = torch.arange(3, device=r.device)
+        one_hot = (self.kind.unsqueeze(-1) == kinds).to(r.dtype)  # type: ignore[union-attr]
         return (one_hot.unsqueeze(-1) * self.basis(r).unsqueeze(-2)).flatten(-2)
 
 

@@ -208,7 +208,7 @@ def run_extra(name: str) -> dict[str, float]:
             if step == 3:
                 atoms += Atoms("H", [[3.0, 0.0, 0.0]])
             atoms.rattle(0.12, seed=step)
-            got = [torch.from_numpy(x) for x in backend(atoms)]
+            got = [torch.from_numpy(x) for x in backend(atoms)[:3]]
             found = differences(got, student.evaluate(*inputs(atoms, 5.0)))
             worst = {k: max(worst[k], found[k]) for k in worst}
         return {**worst, "rebuilds": float(backend.rebuilds)}
