@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distill.errors import DistillError
 from distill.kernels.library import call, library, pointer
-from distill.kernels.weights import prepare
+from distill.kernels.weights import on_cache_line, prepare
 from distill.student.student import Student
 
 Array = NDArray[np.float64]
@@ -53,7 +53,9 @@ class KernelStudent:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Also for copies, which get a neighbour list of their own."""
-        self.threads, self.skin, self._meta, self._packed, self._latent = state
+        self.threads, self.skin, self._meta, packed, latent = state
+        self._packed = on_cache_line(packed)
+        self._latent = None if latent is None else on_cache_line(latent)
         bits = 8 * self._packed.itemsize
         self._model = (pointer(self._meta), len(self._meta), bits, pointer(self._packed))
         self.list = int(library().distill_new_list())

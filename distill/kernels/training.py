@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.kernels.library import call, pointer
-from distill.kernels.weights import INTERVALS, describe, pack, sizes
+from distill.kernels.weights import INTERVALS, aligned, describe, pack, sizes
 from distill.student.student import Student
 
 DISPLACEMENT = 0.0007
@@ -72,7 +72,7 @@ class TrainingKernel:
         self.meta = describe(student, intervals or INTERVALS[dtype])
         self.threads = threads
         self.parameters, packed = sizes(self.meta)
-        self.packed = np.zeros(packed, dtype=dtype)
+        self.packed = aligned(packed, dtype)
         self._model = (
             pointer(self.meta), len(self.meta), 8 * self.packed.itemsize, pointer(self.packed),
         )  # fmt: skip

@@ -52,6 +52,22 @@ def prepare(
     return meta, pack(meta, flat_parameters(student, dtype))
 
 
+def aligned(count: int, dtype: Any) -> NDArray[Any]:
+    """Zeros that begin on a cache line, as every array in them then does; numpy's own do not."""
+    memory = np.zeros(count * np.dtype(dtype).itemsize + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count * np.dtype(dtype).itemsize].view(dtype)
+
+
+def on_cache_line(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy that begins on a cache line."""
+    if array.ctypes.data % 64 == 0:
+        return array
+    copy = aligned(len(array), array.dtype)
+    copy[:] = array
+    return copy
+
+
 def pack(meta: NDArray[np.float64], flat: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
     """The packed weights of flat parameters, in their precision; into ``out`` where it is given."""
     parameters, packed = sizes(meta)
@@ -61,6 +77,6 @@ def pack(meta: NDArray[np.float64], flat: NDArray[Any], out: NDArray[Any] | None
             "another architecture than PaiNN as in distill.student; use backend='torch'."
         )
     if out is None:
-        out = np.zeros(packed, dtype=flat.dtype)
+        out = aligned(packed, flat.dtype)
     call("distill_pack", pointer(meta), len(meta), 8 * flat.itemsize, pointer(flat), pointer(out))
     return out

@@ -197,6 +197,14 @@ std::shared_ptr<Kept> kept(int64_t id) {
   return found;
 }
 
+// The first number of a cache line: vectors that lie across two are loaded at half the speed. Give
+// `memory` 64 / sizeof(T) numbers to spare.
+template <class T>
+T *on_cache_line(std::vector<T> &memory) {
+  const size_t past = reinterpret_cast<uintptr_t>(memory.data()) % 64;
+  return memory.data() + (past ? (64 - past) / sizeof(T) : 0);
+}
+
 template <class T>
 void gradients(const Student &st, const void *packed, const DistillBatch &batch,
                const double *directions, const double *eps, const double *plus,
@@ -234,15 +242,15 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
       Places<T> counting{nullptr};
       place_species(st.shape, counting);
       species_memory.resize(counting.used + 16);
-      Places<T> placing{species_memory.data()};
+      Places<T> placing{on_cache_line(species_memory)};
       SpeciesArrays<T> by_species = place_species(st.shape, placing);
       w.phi0 = by_species.phi0, w.gphi0 = by_species.gphi0;
       w.dh0 = by_species.dh0, w.g0 = by_species.g0;
       engine.species_forward(w);
       Gradients<T> mine;
       if (result) {
-        sums[t].assign(size, T(0));
-        place(st.shape, sums[t].data(), mine);
+        sums[t].assign(size + 16, T(0));
+        place(st.shape, on_cache_line(sums[t]), mine);
         w.gradients = mine;
       }
       Candidates candidates;
@@ -303,10 +311,13 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
   for (const std::string &error : errors)
     if (!error.empty()) throw std::runtime_error(error);
   if (!result) return;
-  for (int t = 1; t < threads; ++t)
-    for (size_t k = 0; k < size; ++k) sums[0][k] += sums[t][k];
+  T *sum = on_cache_line(sums[0]);
+  for (int t = 1; t < threads; ++t) {
+    const T *part = on_cache_line(sums[t]);
+    for (size_t k = 0; k < size; ++k) sum[k] += part[k];
+  }
   Gradients<T> total;
-  place(st.shape, sums[0].data(), total);
+  place(st.shape, sum, total);
   unpack(st, engine, total, basis_of<T>(st), result);
 }
 
