@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from distill.data.distort import displaced, stretched, turned
+from distill.data.distort import displaced, placed, stretched, turned
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
@@ -92,7 +93,7 @@ def _distort(
     frames: list[Frame], molecule: Molecule, sampling: Sampling, rng: np.random.Generator
 ) -> None:
     """Puts displaced, stretched and turned geometries in the place of some frames."""
-    waiting = list(rng.permutation(len(frames)))
+    order = iter(rng.permutation(len(frames)))
     mol = molecule.rdmol
     ways: list[tuple[str, float, Callable[[np.ndarray], np.ndarray | None]]] = [
         ("displaced", sampling.displaced, lambda x: displaced(x, sampling.displacement, rng)),
@@ -100,10 +101,7 @@ def _distort(
         ("turned", sampling.turned, lambda x: turned(mol, x, rng) if mol else None),
     ]
     for source, fraction, change in ways:
-        for _ in range(round(fraction * len(frames))):
-            k = waiting.pop(0) if waiting else None
-            if k is None:
-                return
+        for k in islice(order, round(fraction * len(frames))):
             moved = change(frames[k].positions)
             if moved is not None and not geometry_problem(moved):
                 frames[k] = Frame(moved, source, frames[k].temperature)
@@ -228,11 +226,7 @@ def starts_of(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
     starts = []
     spread = np.linspace(0, len(molecule.positions) - 1, min(count, len(molecule.positions)))
     for k in spread.round().astype(int):
-        start = Chem.Mol(molecule.rdmol, True)
-        conformer = Chem.Conformer(len(molecule))
-        conformer.SetPositions(np.ascontiguousarray(molecule.positions[k], dtype=float))
-        start.AddConformer(conformer, assignId=True)
-        starts.append(_relaxed(start))
+        starts.append(_relaxed(placed(molecule.rdmol, molecule.positions[k])))
     # ETKDG puts the fragments of a complex on top of each other
     if len(starts) < count and len(Chem.GetMolFrags(molecule.rdmol)) == 1:
         starts += _conformers(molecule, count - len(starts), seed)
@@ -276,6 +270,5 @@ def _scattered(molecule: Molecule, sampling: Sampling, rng: np.random.Generator)
     frames = []
     for k in range(sampling.frames):
         start = molecule.positions[k % len(molecule.positions)]
-        width = rng.uniform(*sampling.displacement)
-        frames.append(Frame(start + rng.normal(0.0, width, start.shape), "displaced"))
+        frames.append(Frame(displaced(start, sampling.displacement, rng), "displaced"))
     return frames

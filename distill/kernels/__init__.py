@@ -7,10 +7,11 @@ come from splines (error below 1e-5 eV/Å in forces).
 """
 
 from distill.kernels.library import available, choose_backend, instruction_set, why_not
+from distill.kernels.md import Kernel, kernel_on
 from distill.kernels.module import KernelModule
-from distill.kernels.student import Answer, KernelStudent
+from distill.kernels.student import KernelStudent
 
 __all__ = [
-    "Answer", "KernelModule", "KernelStudent", "available", "choose_backend", "instruction_set",
-    "why_not",
+    "Kernel", "KernelModule", "KernelStudent", "available", "choose_backend", "instruction_set",
+    "kernel_on", "why_not",
 ]  # fmt: skip

@@ -71,7 +71,7 @@ def warn_once() -> None:
     warnings.warn(f"Running through torch, more slowly: {why_not()}.", stacklevel=3)
 
 
-def choose_backend(backend: str, device: str) -> str:
+def choose_backend(backend: str, device: str, dtype: str = "float32") -> str:
     """ "kernel" or "torch" for a torch device; DistillError unless the backend can be had."""
     from distill.kernels import cuda
 
@@ -81,7 +81,8 @@ def choose_backend(backend: str, device: str) -> str:
         return "torch"
     on_cpu = device.split(":")[0] == "cpu"
     if available() if on_cpu else cuda.available(device):
-        return "kernel"
+        # the CUDA kernels are float32
+        return "kernel" if on_cpu or dtype == "float32" else "torch"
     if backend == "kernel":
         if not on_cpu:
             cuda.require(device)

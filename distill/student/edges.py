@@ -30,6 +30,13 @@ class EdgeList:
         )
 
 
+def squared_lengths(positions: Tensor, edge_index: Tensor, edge_shift: Tensor) -> Tensor:
+    """Of all edges, (E,)."""
+    vectors = positions.index_select(0, edge_index[1]) + edge_shift
+    vectors = vectors - positions.index_select(0, edge_index[0])
+    return (vectors * vectors).sum(1)
+
+
 def edges_within(
     positions: Tensor, edge_index: Tensor, edge_shift: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor]:
@@ -37,7 +44,6 @@ def edges_within(
 
     A list with a skin holds half as many again: the network on them would cost far more than this.
     """
-    vectors = positions.index_select(0, edge_index[1]) + edge_shift
-    vectors = vectors - positions.index_select(0, edge_index[0])
-    near = ((vectors * vectors).sum(1) < cutoff * cutoff).nonzero().squeeze(1)
+    squares = squared_lengths(positions, edge_index, edge_shift)
+    near = (squares < cutoff * cutoff).nonzero().squeeze(1)
     return edge_index.index_select(1, near), edge_shift.index_select(0, near)

@@ -76,6 +76,11 @@ class Latent:
         return cls(mean.double(), whitening.double(), **numbers)
 
 
+def rms(errors: Array) -> float:
+    """Of a geometry, from those of its atoms (N,)."""
+    return float(np.sqrt((errors**2).mean()))
+
+
 @contextmanager
 def last_scalars(student: Student) -> Iterator[list[Tensor]]:
     """A list that each evaluation of the student in eager torch appends its last scalars to."""

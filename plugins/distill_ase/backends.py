@@ -1,6 +1,6 @@
 """What computes for ``StudentCalculator``: torch, or the fused kernel."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,8 +8,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import Answer
+from distill.kernels import Kernel
 from distill.student import Student
+from distill.student.edges import squared_lengths
 from distill.student.latent import last_scalars
 from distill.student.neighbours import SkinList
 
@@ -29,17 +30,6 @@ class Backend(Protocol):
     def __call__(self, atoms: Atoms) -> Result:
         """Energies (N,) in eV, forces (N, 3) in eV/Å, virial (3, 3) in eV, and how unlike the
         training set each atom is (N,), where the backend and the student can tell."""
-
-
-class Kernel(Protocol):
-    """``KernelStudent`` and ``CudaMD``."""
-
-    @property
-    def rebuilds(self) -> int: ...
-
-    def evaluate(
-        self, positions: Any, numbers: Any, cell: Any = None, pbc: Any = False
-    ) -> Answer: ...
 
 
 class KernelBackend:
@@ -106,8 +96,7 @@ def refuse_any_overlap(
     positions: torch.Tensor, index: torch.Tensor, shift: torch.Tensor
 ) -> torch.Tensor:
     """The edges' squared lengths (E,); DistillError for two atoms on top of each other."""
-    vectors = positions.index_select(0, index[1]) + shift - positions.index_select(0, index[0])
-    squares = (vectors * vectors).sum(1)
+    squares = squared_lengths(positions, index, shift)
     if len(squares):
         nearest = int(squares.argmin())
         refuse_overlap(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())

@@ -13,8 +13,9 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import KernelStudent, choose_backend
+from distill.kernels import choose_backend, kernel_on
 from distill.student import Student, load_student
+from distill.student.latent import rms
 from distill_ase.backends import Backend, KernelBackend, TorchBackend
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -58,25 +59,17 @@ class StudentCalculator(Calculator):
         if threads is not None and threads < 1:
             raise DistillError(f"threads is {threads}; use 1 or more.")
         check_device(device)
-        self.backend = choose_backend(backend, device)
-        on_gpu = torch.device(device).type != "cpu"
+        self.backend = choose_backend(backend, device, dtype)
         own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
         own = own.eval().requires_grad_(False)
         self.student: Student = own.to(device=device, dtype=PRECISIONS[dtype])
         self._checked: NDArray[np.int64] | None = None
         self._warned = False
         self._evaluate: Backend
-        if self.backend == "torch" or (dtype == "float64" and on_gpu):
-            self.backend = "torch"  # the CUDA kernels are float32
+        if self.backend == "torch":
             self._evaluate = TorchBackend(self.student, device, skin)
-        elif on_gpu:
-            from distill.kernels.cuda.md import CudaMD
-
-            self._evaluate = KernelBackend(CudaMD(self.student, device, skin))
         else:
-            threads = threads or torch.get_num_threads()
-            kernel = KernelStudent(self.student, dtype, threads=threads, skin=skin)
-            self._evaluate = KernelBackend(kernel)
+            self._evaluate = KernelBackend(kernel_on(device, self.student, dtype, skin, threads))
 
     @property
     def rebuilds(self) -> int:
@@ -125,7 +118,7 @@ class StudentCalculator(Calculator):
         if self.student.latent is not None and distances is not None:
             errors = self.student.latent.errors(distances)
             self.results["uncertainties"] = errors
-            self.results["uncertainty"] = float(np.sqrt((errors**2).mean()))
+            self.results["uncertainty"] = rms(errors)
             self._warn(atoms, self.student.latent.strange(distances))
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:

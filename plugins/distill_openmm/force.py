@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import KernelModule, KernelStudent, choose_backend
+from distill.kernels import Kernel, KernelModule, choose_backend, kernel_on
 from distill.student import Student, load_student
 from distill_openmm.module import ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV, OpenMMStudent
 
@@ -68,9 +68,7 @@ def create_force(
     if threads is not None and threads < 1:
         raise DistillError(f"threads is {threads}; use 1 or more.")
     # a TorchForce may run on any platform: its module decides at each call
-    chosen_backend = choose_backend(backend, device if kind == "python" else "cpu")
-    if dtype == "float64" and kind == "python" and torch.device(device).type != "cpu":
-        chosen_backend = "torch"  # the CUDA kernels are float32
+    chosen_backend = choose_backend(backend, device if kind == "python" else "cpu", dtype)
     own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
     own = own.eval().requires_grad_(False).to(device="cpu", dtype=PRECISIONS[dtype])
     chosen = None if atoms is None else [int(i) for i in atoms]
@@ -79,18 +77,14 @@ def create_force(
     if periodic is None:
         periodic = topology.getPeriodicBoxVectors() is not None
 
-    options: dict[str, Any] = {"skin": float(skin), "threads": threads or torch.get_num_threads()}
     if kind == "torch":
-        kernel = KernelModule(own, dtype, **options) if chosen_backend == "kernel" else None
+        kernel = None
+        if chosen_backend == "kernel":
+            threads = threads or torch.get_num_threads()
+            kernel = KernelModule(own, dtype, skin=float(skin), threads=threads)
         force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin), kernel).eval())
     elif chosen_backend == "kernel":
-        fused: Any
-        if torch.device(device).type == "cpu":
-            fused = KernelStudent(own, dtype, **options)
-        else:
-            from distill.kernels.cuda.md import CudaMD
-
-            fused = CudaMD(own, device, skin)
+        fused = kernel_on(device, own, dtype, float(skin), threads)
         force = python_force(
             partial(compute_kernel, fused, np.array(numbers), bool(periodic)), chosen
         )
@@ -173,9 +167,9 @@ def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, N
 
 
 def compute_kernel(
-    kernel: Any, numbers: NDArray[np.int64], periodic: bool, state: Any
+    kernel: Kernel, numbers: NDArray[np.int64], periodic: bool, state: Any
 ) -> tuple[float, NDArray[np.float64]]:
-    """The same through a fused kernel (KernelStudent or CudaMD)."""
+    """The same through a fused kernel."""
     positions = state.getPositions(asNumpy=True)._value * ANGSTROM_PER_NM
     box = None
     if periodic:

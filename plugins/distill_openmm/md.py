@@ -18,6 +18,7 @@ from distill import kernels
 from distill.data.molecules import Molecule
 from distill.kernels import KernelStudent
 from distill.student import Student
+from distill.student.latent import rms
 from distill_openmm.force import create_force
 
 
@@ -63,24 +64,24 @@ class Watch:
         self.kernel = KernelStudent(student) if self.latent else None
         self.numbers = numbers
         self.strange = 0
-        self.squares: list[float] = []
+        self.errors: list[float] = []
 
     def __call__(self, positions: NDArray[np.float64]) -> None:
         """One frame (N, 3) in Å."""
         if self.kernel is None or self.latent is None or not np.isfinite(positions).all():
             return
         distances = self.kernel.evaluate(positions, self.numbers).distances
-        self.squares.append(float((self.latent.errors(distances) ** 2).mean()))
+        self.errors.append(rms(self.latent.errors(distances)))
         self.strange += bool(len(self.latent.strange(distances)))
 
     def report(self) -> dict[str, Any]:
         """frames, how many had a strange atom, and the force error to be expected (eV/Å)."""
-        if not self.squares:
+        if not self.errors:
             return {}
         return {
-            "frames": len(self.squares),
+            "frames": len(self.errors),
             "frames_unlike_training": self.strange,
-            "uncertainty": float(np.sqrt(np.mean(self.squares))),
+            "uncertainty": rms(np.array(self.errors)),
         }
 
 

@@ -197,12 +197,9 @@ std::shared_ptr<Kept> kept(int64_t id) {
   return found;
 }
 
-// The first number of a cache line: vectors that lie across two are loaded at half the speed. Give
-// `memory` 64 / sizeof(T) numbers to spare.
 template <class T>
-T *on_cache_line(std::vector<T> &memory) {
-  const size_t past = reinterpret_cast<uintptr_t>(memory.data()) % 64;
-  return memory.data() + (past ? (64 - past) / sizeof(T) : 0);
+T *zeros(Arena &memory, size_t n) {
+  return static_cast<T *>(std::memset(memory.take(n * sizeof(T)), 0, n * sizeof(T)));
 }
 
 template <class T>
@@ -215,7 +212,8 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
   threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, M)));
   Gradients<T> counted;
   const size_t size = result ? place<T>(st.shape, nullptr, counted) : 0;
-  std::vector<std::vector<T>> sums(threads);
+  std::vector<Arena> memory(threads);
+  std::vector<T *> sums(threads);
   std::vector<std::string> errors(threads);
   // the largest molecules first, each to the thread with the least to do; so the same batch is
   // always summed in the same order
@@ -235,22 +233,21 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
 
   Pool::shared().run(threads, [&](int t) {
     try {
-      std::vector<T> species_memory;
+      Arena species_memory;
       Work<T> w{};
       w.shape = st.shape;
       w.weights = weights;
       Places<T> counting{nullptr};
       place_species(st.shape, counting);
-      species_memory.resize(counting.used + 16);
-      Places<T> placing{on_cache_line(species_memory)};
+      Places<T> placing{zeros<T>(species_memory, counting.used)};
       SpeciesArrays<T> by_species = place_species(st.shape, placing);
       w.phi0 = by_species.phi0, w.gphi0 = by_species.gphi0;
       w.dh0 = by_species.dh0, w.g0 = by_species.g0;
       engine.species_forward(w);
       Gradients<T> mine;
       if (result) {
-        sums[t].assign(size + 16, T(0));
-        place(st.shape, on_cache_line(sums[t]), mine);
+        sums[t] = zeros<T>(memory[t], size);
+        place(st.shape, sums[t], mine);
         w.gradients = mine;
       }
       Candidates candidates;
@@ -311,13 +308,10 @@ void gradients(const Student &st, const void *packed, const DistillBatch &batch,
   for (const std::string &error : errors)
     if (!error.empty()) throw std::runtime_error(error);
   if (!result) return;
-  T *sum = on_cache_line(sums[0]);
-  for (int t = 1; t < threads; ++t) {
-    const T *part = on_cache_line(sums[t]);
-    for (size_t k = 0; k < size; ++k) sum[k] += part[k];
-  }
+  for (int t = 1; t < threads; ++t)
+    for (size_t k = 0; k < size; ++k) sums[0][k] += sums[t][k];
   Gradients<T> total;
-  place(st.shape, sum, total);
+  place(st.shape, sums[0], total);
   unpack(st, engine, total, basis_of<T>(st), result);
 }
 

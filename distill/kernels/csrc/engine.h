@@ -338,11 +338,11 @@ struct Network {
     const int F = features(w);
     T away[BLOCK * MAX_FEATURES], white[BLOCK * MAX_FEATURES];
     for (int r = 0; r < n; ++r) {
-      const T *mean = w.latent_mean + (long)w.species[b + r] * F;
+      const T *mean = w.latent.mean + (long)w.species[b + r] * F;
       for (int c = 0; c < F; c += W)
         store<T>(away + r * F + c, load<T>(s + r * F + c) - load<T>(mean + c));
     }
-    dense<T>(n, F, F, away, F, w.latent_whitening, nullptr, white, F);
+    dense<T>(n, F, F, away, F, w.latent.whitening, nullptr, white, F);
     for (int r = 0; r < n; ++r) {
       V total = {};
       for (int c = 0; c < F; c += W) {

@@ -50,13 +50,6 @@ struct SpeciesArrays {
   T *phi0, *gphi0, *dh0, *g0;
 };
 
-// What tells how unlike the training set an atom is: means of the last scalars for each element
-// (n_elements x hidden), and a matrix (in, out) that makes their deviations white.
-template <class T>
-struct Latent {
-  const T *mean, *whitening;
-};
-
 template <class T>
 struct Problem {
   const Student *student;
@@ -252,8 +245,7 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   }
   w.row = p.candidates->first.data();
   w.row_end = row_end;
-  w.latent_mean = p.latent.mean;
-  w.latent_whitening = p.latent.whitening;
+  w.latent = p.latent;
   w.distances = out.distances;
   w.energies = out.energies;
   w.forces = out.forces;

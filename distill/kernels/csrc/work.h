@@ -78,6 +78,13 @@ struct LayerArrays {
   T *dp, *t, *a;   // update's network: silu'(p) N x H, silu(p) N x H, result N x outputs F
 };
 
+// What tells how unlike the training set an atom is: means of the last scalars for each element
+// (n_elements x hidden), and a matrix (in, out) that makes their deviations white.
+template <class T>
+struct Latent {
+  const T *mean, *whitening;
+};
+
 template <class T>
 struct Work {
   Shape shape;
@@ -97,8 +104,7 @@ struct Work {
   T *gs;                     // N x F
   T *gphi, *gv;              // M x 3F
   T *big_gs[2], *big_gv[2];  // gradients by q's scalars and big_v, of odd and even layers
-  // what a student's last scalars are compared with: see Latent
-  const T *latent_mean, *latent_whitening;
+  Latent<T> latent;          // with distances
   double *distances;         // N; or null
   double *energies;          // M; the network's part is added
   double *forces;            // M x 3; added

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from distill.errors import DistillError
 
-__all__ = ["CudaMD", "CudaStudent", "GraphedStudent", "available", "require"]
+__all__ = ["CudaStudent", "GraphedStudent", "available", "require"]
 
 
 def _obstacle(device: str = "cuda") -> str | None:
@@ -51,10 +51,6 @@ def __getattr__(name: str) -> object:
         from distill.kernels.cuda.student import CudaStudent
 
         return CudaStudent
-    if name == "CudaMD":
-        from distill.kernels.cuda.md import CudaMD
-
-        return CudaMD
     if name == "GraphedStudent":
         from distill.kernels.cuda.graph import GraphedStudent
 

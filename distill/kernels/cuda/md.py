@@ -10,6 +10,7 @@ from torch import Tensor
 from distill.kernels.cuda.graph import GraphedStudent
 from distill.kernels.cuda.student import CudaStudent
 from distill.kernels.student import Answer
+from distill.student.edges import squared_lengths
 from distill.student.neighbours import SkinList
 from distill.student.student import Student
 
@@ -64,7 +65,6 @@ def closest(positions: Tensor, index: Tensor, shift: Tensor) -> tuple[float, int
     """The smallest distance along edges, and its two atoms; infinite without edges."""
     if index.shape[1] == 0:
         return float("inf"), 0, 0
-    vectors = positions.index_select(0, index[1]) + shift - positions.index_select(0, index[0])
-    squares = (vectors * vectors).sum(1)
+    squares = squared_lengths(positions, index, shift)
     at = int(squares.argmin())
     return float(squares[at]) ** 0.5, int(index[0, at]), int(index[1, at])
