@@ -241,8 +241,8 @@ def label(
     source: Annotated[
         list[str],
         typer.Argument(
-            help="SMILES; SMI, SDF, XYZ or PDB files; or sets: drugs:train:800 is 800 approved "
-            "drugs. Sets: drugs, fragments, dipeptides, dimers, ions; each train, validation, test."
+            help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
+            "after colons. Sets: drugs, fragments, dipeptides, dimers, ions; each train, validation, test."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
@@ -256,6 +256,10 @@ def label(
     ] = 0.1,
     stretched: Annotated[float, typer.Option(help="Fraction with a stretched bond.")] = 0.0,
     turned: Annotated[float, typer.Option(help="Fraction with a turned torsion.")] = 0.0,
+    md: Annotated[
+        str,
+        typer.Option(help="Whose MD: force-field, or a student by its name or its file."),
+    ] = "force-field",
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Annotated[
@@ -267,20 +271,24 @@ def label(
 ) -> None:
     """Makes geometries of molecules and has a teacher label them.
 
-    Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF) at several temperatures,
-    some frames displaced; energies and forces by the teacher. All goes to one HDF5 file in
+    Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF) or a student at several
+    temperatures, some frames displaced; energies and forces by the teacher. All goes to one HDF5 file in
     SPICE's layout. A stopped command goes on when it is given again; with other molecules it adds
     to the file. A geometry that the teacher cannot converge is recorded in the file and skipped.
 
-    Example: `distill label drugs.smi -o drugs.h5 --frames 20 --temperatures 300,500`
+    Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
     """
     check_workers(workers)
     check_room(out)
     from distill.data.label import label as label_all
     from distill.data.molecules import read_sources
-    from distill.data.sampling import Sampling, chunks
+    from distill.data.sampling import FORCE_FIELD, Sampling, chunks
+    from distill.student.file import load_student
     from distill.teacher.base import TeacherSpec
 
+    if md != FORCE_FIELD:
+        load_student(md)  # a wrong name is told now, not once a molecule
+        md = str(Path(md).resolve()) if Path(md).is_file() else md
     sampling = Sampling(
         frames=frames,
         temperatures=numbers(temperatures, "--temperatures"),
@@ -288,6 +296,7 @@ def label(
         displaced=displaced,
         stretched=stretched,
         turned=turned,
+        md=md,
         seed=seed,
     )
     spec = TeacherSpec(teacher, weights, key_values(teacher_option))

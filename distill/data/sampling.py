@@ -1,4 +1,5 @@
-"""Geometries that cover what MD will visit: conformers, a cheap force field's MD, displacements.
+"""Geometries that cover what MD will visit: conformers, MD by a cheap force field or a student,
+displacements.
 
 Conformers come from RDKit's ETKDGv3 (Wang, Witek, Landrum, Riniker, J. Chem. Inf. Model. 60,
 2044 (2020)), the forces of the MD from MMFF94 (Halgren, J. Comput. Chem. 17, 490 (1996)) or,
@@ -8,8 +9,9 @@ where it has no parameters, UFF (Rappé et al., J. Am. Chem. Soc. 114, 10024 (19
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -26,6 +28,8 @@ from distill.errors import DistillError
 
 Forces = Callable[[np.ndarray], np.ndarray]
 
+FORCE_FIELD = "force-field"
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -36,7 +40,8 @@ class Sampling:
     temperature. A ``displaced`` fraction of the frames gets Gaussian displacements whose
     standard deviation is drawn from ``displacement`` (Å), in a ``stretched`` fraction a bond is
     made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
-    ``thinning`` Å (see `thin`) are dropped. ``given`` adds the geometries that the user gave,
+    ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
+    or a student by its name or path, whose geometries are nearer to the teacher's. ``given`` adds the geometries that the user gave,
     beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
@@ -51,6 +56,7 @@ class Sampling:
     turned: float = 0.0
     thinning: float = 0.02
     given: bool = True
+    md: str = FORCE_FIELD
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,12 +137,6 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
     if molecule.rdmol is None:
         return _scattered(molecule, sampling, rng)
     starts = starts_of(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
-    try:
-        name, forces = force_field(starts[0])
-    except DistillError:
-        if molecule.positions:  # unusual bonds, or bonds that were guessed wrongly
-            return _scattered(molecule, sampling, rng)
-        raise
     segments = [(start, t) for start in starts for t in sampling.temperatures]
     # frames dealt out to (conformer, temperature); a different order for each molecule, so that
     # a few frames a molecule do not always come from the lowest temperatures
@@ -144,6 +144,14 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
     order = rng.permutation(len(segments))
     for k in range(sampling.frames):
         share[order[k % len(segments)]] += 1
+    if sampling.md != FORCE_FIELD:
+        return _student_dynamics(molecule, sampling, segments, share, rng)
+    try:
+        name, forces = force_field(starts[0])
+    except DistillError:
+        if molecule.positions:  # unusual bonds, or bonds that were guessed wrongly
+            return _scattered(molecule, sampling, rng)
+        raise
     frames = []
     for k, (start, temperature) in enumerate(segments):
         if k % len(sampling.temperatures) == 0:
@@ -159,6 +167,37 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
                 positions, velocities = next(steps)
             frames.append(Frame(positions.copy(), name, temperature))
     return frames
+
+
+def _student_dynamics(
+    molecule: Molecule,
+    sampling: Sampling,
+    segments: Sequence[tuple[Chem.Mol, float]],
+    share: np.ndarray,
+    rng: np.random.Generator,
+) -> list[Frame]:
+    """share[k] frames of each (conformer, temperature), from replicas that move at once."""
+    from distill.data.student_md import student_md  # late: sampling alone does without torch
+
+    walked = [k for k in range(len(segments)) if share[k]]
+    taken = student_md(
+        _student(sampling.md),
+        molecule.numbers,
+        [segments[k][0].GetConformer().GetPositions() for k in walked],
+        [segments[k][1] for k in walked],
+        frames=int(share.max()),
+        steps_between=sampling.steps_between,
+        equilibration=sampling.equilibration,
+        seed=int(rng.integers(2**31 - 1)),
+    )
+    return [frame for k, frames in zip(walked, taken) for frame in frames[: share[k]]]
+
+
+@cache
+def _student(name: str) -> Any:
+    from distill.student.file import load_student
+
+    return load_student(name)
 
 
 def langevin(
