@@ -242,7 +242,8 @@ def label(
         list[str],
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
-            "after colons. Sets: drugs, fragments, dipeptides, dimers, ions; each train, validation, test."
+            "after colons. Sets: drugs, fragments, dipeptides, dimers, ions; each train, "
+            "validation, test."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
@@ -272,9 +273,10 @@ def label(
     """Makes geometries of molecules and has a teacher label them.
 
     Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF) or a student at several
-    temperatures, some frames displaced; energies and forces by the teacher. All goes to one HDF5 file in
-    SPICE's layout. A stopped command goes on when it is given again; with other molecules it adds
-    to the file. A geometry that the teacher cannot converge is recorded in the file and skipped.
+    temperatures, some frames displaced; energies and forces by the teacher. All goes to one HDF5
+    file in SPICE's layout. A stopped command goes on when it is given again; with other molecules
+    it adds to the file. A geometry that the teacher cannot converge is recorded in the file and
+    skipped.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
     """

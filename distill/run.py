@@ -36,7 +36,7 @@ from distill.teacher.base import TeacherSpec
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.grow import Grow, Growing
 from distill.train.latent import fit_latent
-from distill.train.train import fit_reference, seconds_trained, train
+from distill.train.train import fit_reference, progress_of, train
 
 # shares of the budget at which each part ends
 TRAIN_END, MD_END = 0.85, 0.97
@@ -184,7 +184,7 @@ def explore_and_train(
         minutes = max((TRAIN_END * clock.budget - clock.spent()) / 60.0, 0.02)
         say(f"Training for {minutes:.1f} min while the student explores.")
         config = TrainConfig(
-            minutes=minutes + (seconds_trained(checkpoint) / 60.0 if resume else 0.0),
+            minutes=minutes + (progress_of(checkpoint)["seconds_done"] / 60.0 if resume else 0.0),
             seed=settings.seed,
             learning_rate=LEARNING_RATES[settings.size],
             steps_per_epoch=100,

@@ -41,8 +41,9 @@ class Sampling:
     standard deviation is drawn from ``displacement`` (Å), in a ``stretched`` fraction a bond is
     made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
     ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
-    or a student by its name or path, whose geometries are nearer to the teacher's. ``given`` adds the geometries that the user gave,
-    beyond ``frames``. The same ``seed`` gives the same geometries.
+    or a student by its name or path, whose geometries are nearer to the teacher's. ``given`` adds
+    the geometries that the user gave, beyond ``frames``. The same ``seed`` gives the same
+    geometries.
     """
 
     frames: int = 10

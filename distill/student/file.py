@@ -18,6 +18,8 @@ from distill.student.student import Student
 
 FORMAT = "mlff-distiller student"
 FORMAT_VERSION = 1
+SHIPPED = (*SIZES, "scout")
+"""``scout`` is an early ``tiny`` whose MD made geometries that the others were trained on."""
 
 
 def save_student(student: Student, path: str | Path) -> None:
@@ -45,7 +47,7 @@ def save_student(student: Student, path: str | Path) -> None:
 
 def student_path(name_or_path: str | Path) -> Path:
     """Where a shipped student or a user's file is; DistillError when there is none."""
-    if str(name_or_path) in SIZES:
+    if str(name_or_path) in SHIPPED:
         path = Path(str(files("distill") / "pretrained" / f"{name_or_path}.safetensors"))
         if not path.is_file():
             raise DistillError(

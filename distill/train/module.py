@@ -141,16 +141,13 @@ class Distillation(L.LightningModule):
         return found
 
     def progress(self) -> float:
-        """From 0 to 1, by steps or by the time budget."""
-        if self.options.steps is not None:
-            return self.steps_done / self.options.steps
-        assert self.options.minutes is not None
-        return self.seconds_done / (60.0 * self.options.minutes)
+        """From 0 to 1."""
+        return self.options.progress(self.steps_done, self.seconds_done)
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine that ends at zero with the budget."""
+        """Linear warm-up, then constant, then a cosine that ends at zero with the budget."""
         warm_up = min(1.0, (self.steps_done + 1) / self.options.warm_up_steps)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.progress())))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * self.options.falling(self.progress())))
         return self.options.learning_rate * warm_up * cosine
 
     def on_train_start(self) -> None:
@@ -241,6 +238,7 @@ class Distillation(L.LightningModule):
             "average": [p.detach().cpu() for p in self.average],
             "steps_done": self.steps_done,
             "seconds_done": self.seconds_done,
+            "falling": self.options.falling(self.progress()),
             "settings": self.options.fingerprint(),
         }
 

@@ -41,7 +41,9 @@ def train(
     """Trains ``student`` in place and returns it with averaged weights.
 
     ``out`` receives metrics.csv, curve.png and last.ckpt; with ``resume`` the run goes on from
-    out/last.ckpt exactly where that was written. The student's reference energies must be set
+    out/last.ckpt exactly where that was written. With ``config.decay`` below 1 there is also
+    plateau.ckpt, the last before the learning rate fell, from which a run with a larger budget
+    goes on. The student's reference energies must be set
     (:func:`fit_reference`).
     """
     if not train_graphs:
@@ -56,7 +58,10 @@ def train(
     student.train().requires_grad_(True)
     student.latent = None  # it belongs to the old weights
     L.seed_everything(config.seed, verbose=False)
-    steps_before = check_resumable(checkpoint, config) if resume else 0
+    steps_before = 0
+    if resume:
+        checkpoint = where_to_resume(checkpoint, out / "plateau.ckpt", config)
+        steps_before = check_resumable(checkpoint, config)
     module = Distillation(student, config, train_graphs, valid_graphs)
     logger = CSVLogger(out, name="", version="", flush_logs_every_n_steps=1)
     with warnings.catch_warnings():
@@ -76,6 +81,7 @@ def train(
                     enable_version_counter=False,
                     save_on_train_epoch_end=True,
                 ),
+                Plateau(out / "plateau.ckpt"),
                 *([TrainProgress()] if progress else []),
                 *callbacks,
             ],  # fmt: skip
@@ -104,6 +110,26 @@ def train(
     return module.result()
 
 
+class Plateau(Callback):
+    """Writes a checkpoint after each epoch at whose end the learning rate has not begun to fall."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Distillation)
+        if pl_module.options.falling(pl_module.progress()) == 0.0:
+            trainer.save_checkpoint(self.file)
+
+
+def where_to_resume(last: Path, plateau: Path, config: TrainConfig) -> Path:
+    """``last``, unless the learning rate has begun to fall there and should not have yet."""
+    state = progress_of(last)
+    progress = config.progress(int(state["steps_done"]), float(state["seconds_done"]))
+    too_early = float(state.get("falling", 0.0)) > config.falling(progress) == 0.0
+    return plateau if too_early and plateau.is_file() else last
+
+
 def keep_history(logger: CSVLogger, metrics: Path, steps: int) -> None:
     """Puts the rows up to ``steps`` back into metrics.csv, which Lightning's logger deletes."""
     if not metrics.is_file():
@@ -124,23 +150,25 @@ def keep_history(logger: CSVLogger, metrics: Path, steps: int) -> None:
 
 def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
     """Steps done in a checkpoint; refuses one of other settings, naming the first that differs."""
-    try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        settings = state["distill"]["settings"]
-    except Exception as error:
-        raise DistillError(
-            f"{checkpoint} cannot be read ({type(error).__name__}); delete it and start again."
-        ) from error
+    state = progress_of(checkpoint)
+    settings = state["settings"]
     for key, value in config.fingerprint().items():
         if settings.get(key) != value:
             raise DistillError(
                 f"{checkpoint} was made with {key} = {settings.get(key)}, not {value}; "
                 f"resume with the same settings, or start in another folder."
             )
-    return int(state["distill"]["steps_done"])
+    return int(state["steps_done"])
 
 
-def seconds_trained(checkpoint: Path) -> float:
-    """What of its time budget the run of a checkpoint had spent."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return float(state["distill"]["seconds_done"])
+def progress_of(checkpoint: Path) -> dict[str, Any]:
+    """``steps_done``, ``seconds_done``, ``settings`` and more of ours, from a checkpoint."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        found: dict[str, Any] = state["distill"]
+        found["settings"], found["steps_done"], found["seconds_done"]
+    except Exception as error:
+        raise DistillError(
+            f"{checkpoint} cannot be read ({type(error).__name__}); delete it and start again."
+        ) from error
+    return found

