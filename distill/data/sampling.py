@@ -180,9 +180,11 @@ def _student_dynamics(
     """share[k] frames of each (conformer, temperature), from replicas that move at once."""
     from distill.data.student_md import student_md  # late: sampling alone does without torch
 
+    student = _student(sampling.md)
+    student.check_elements(molecule.numbers)
     walked = [k for k in range(len(segments)) if share[k]]
     taken = student_md(
-        _student(sampling.md),
+        student,
         molecule.numbers,
         [segments[k][0].GetConformer().GetPositions() for k in walked],
         [segments[k][1] for k in walked],

@@ -56,6 +56,21 @@ def test_stretched_bonds_and_turned_torsions() -> None:
     assert np.ptp(np.array(torsions)[is_turned], axis=0).max() > 90.0
 
 
+def test_frames_of_a_student_s_md() -> None:
+    """They come in the same shares as a force field's, and the same each time."""
+    plan = Sampling(frames=12, displaced=0.25, md="ultra-tiny", **QUICK)
+    frames = sample(ETHANOL, plan)
+    assert Counter(frame.source for frame in frames) == {"student-md": 9, "displaced": 3}
+    assert Counter(frame.temperature for frame in frames) == {300: 4, 500: 4, 700: 4}
+    again = sample(ETHANOL, plan)
+    assert np.array_equal([f.positions for f in frames], [f.positions for f in again])
+
+
+def test_an_element_that_the_walking_student_does_not_know() -> None:
+    with pytest.raises(DistillError, match="does not know Si"):
+        sample(from_smiles("C[SiH3]"), Sampling(frames=2, md="ultra-tiny", **QUICK))
+
+
 def test_what_has_no_bond_to_stretch_or_torsion_to_turn_stays_as_it_is() -> None:
     plan = Sampling(frames=10, displaced=0.0, stretched=0.5, turned=0.5, **QUICK)
     water = sample(from_smiles("O"), plan)

@@ -4,6 +4,7 @@ import csv
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -106,6 +107,22 @@ def test_a_stopped_run_goes_on_exactly(
 
 
 @pytest.mark.slow
+def test_more_steps_later_are_as_good_as_at_once(graphs: list[Graph], tmp_path: Path) -> None:
+    def run(out: Path, steps: int, resume: bool = False) -> Student:
+        config = replace(CONFIG, steps=steps, decay=0.5)
+        parts = graphs[:36], graphs[36:]
+        return train(fresh(graphs), *parts, out, config, resume=resume, progress=False)
+
+    at_once = run(tmp_path / "at once", 80)
+    run(tmp_path / "extended", 40)
+    rates = [float(row["learning_rate"]) for row in rows(tmp_path / "extended")]
+    assert rates == pytest.approx([3e-3, 3e-3, 1.5e-3, 0.0])
+    later = run(tmp_path / "extended", 80, resume=True)
+    assert torch.equal(weights(later), weights(at_once))
+    assert [float(row["step"]) for row in rows(tmp_path / "extended")] == [*range(10, 81, 10)]
+
+
+@pytest.mark.slow
 def test_other_settings_cannot_resume(
     uninterrupted: tuple[Path, Student], graphs: list[Graph]
 ) -> None:
@@ -136,6 +153,7 @@ def test_nothing_to_train_on(tmp_path: Path) -> None:
         ({"minutes": 1.0, "steps": 10}, "either minutes or steps"),
         ({"minutes": 0.0}, "must be positive"),
         ({"steps": -1}, "must be positive"),
+        ({"steps": 1, "decay": 0.0}, "decay, a part of the budget"),
         ({"steps": 1, "backend": "fast"}, "auto, kernel, compiled, eager"),
     ],
 )

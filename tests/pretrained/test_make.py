@@ -1,0 +1,33 @@
+"""The recipe of the shipped students, with one molecule of each set and a few steps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distill.pretrained.make import main
+from distill.student import load_student
+
+
+@pytest.mark.slow
+def test_a_small_budget_runs_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["make", "-o", str(tmp_path), "--molecules", "1", "--workers", "0"]
+    monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--steps", "30"])
+    main()
+    student = load_student(tmp_path / "ultra-tiny.safetensors")
+    card = student.card
+    assert card["teacher"]["name"] == "gfn2-xtb"
+    assert card["training"] == {"steps": 30, "seed": 0, "learning_rate": 3e-3}
+    assert card["training_set"]["ions"] == "1 molecules, 30 geometries"
+    report = json.loads((tmp_path / "test-ultra-tiny" / "report.json").read_text())
+    assert card["held_out"]["force_rmse"] == report["force_rmse"] > 0
+    assert set(card["held_out"]["force_rmse_by_source"]) == {"mmff94-md", "student-md"}
+    assert student.latent is not None
+
+    # a second call finds all of it, and trains on where more steps are asked for
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--steps", "60"])
+    main()
+    assert load_student(tmp_path / "ultra-tiny.safetensors").card["training"]["steps"] == 60
