@@ -99,6 +99,7 @@ def judge(name: str, out: Path, size: str, minutes: float) -> dict:
     if not stability.exists():
         call(sys.executable, HERE / "md_stability.py", student, smiles, "-o", stability)
     report = json.loads((checked / "report.json").read_text())
+    (md,) = json.loads(stability.read_text())["molecules"].values()
     return {
         "force_rmse": report["force_rmse"],
         "force_rmse_at_most": rmse_limit,
@@ -107,7 +108,8 @@ def judge(name: str, out: Path, size: str, minutes: float) -> dict:
         "per_temperature": report["per_temperature"],
         "angular_error_deg": report["angular_error_deg"],
         "energy_mae_per_atom": report["energy_mae_per_atom"],
-        **json.loads(stability.read_text()),
+        "nve": md["nve"],
+        "langevin": md["langevin"]["300 K"],
         "parity": parity(student, smiles, frames),
     }
 

@@ -1,16 +1,20 @@
-"""Is a student fit for MD? 100 ps at 300 K in OpenMM without a broken bond, and the NVE drift.
+"""Is a student fit for MD? 100 ps at each temperature in OpenMM without a broken bond, NVE drift.
 
     python benchmarks/md_stability.py tiny "CC(=O)Nc1ccc(O)cc1" -o stability.json
+    python benchmarks/md_stability.py tiny drugs:test:24 --temperatures 300 500 -o tiny.json
 
-Langevin MD (300 K, 1 fs) on OpenMM's Reference platform; a bond is broken when it is stretched by
-half of its length at the start or more. Then NVE (velocity Verlet, 0.5 fs, from 300 K): the drift
-is the slope of a straight line through the total energy, per atom.
+Langevin MD (1 fs) on OpenMM's Reference platform; a bond is broken when it is stretched by half of
+its length at the start or more. Then NVE (velocity Verlet, 0.5 fs, from 300 K): the drift is the
+slope of a straight line through the total energy, per atom. A stopped call goes on when it is given
+again: molecules that are in the file already are left out.
 """
 
 import argparse
 import json
-import platform
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +23,28 @@ from openmm import app, unit
 
 from distill import load_student
 from distill.data.explore import first_geometries
+from distill.data.label import children_of_one_thread
 from distill.data.molecules import Molecule, read_molecules
+from distill.evaluate.report import provenance
 from distill.student import Student
 from distill_openmm.md import system_of, topology_of
 from distill_openmm.module import KJ_PER_MOL_PER_EV
 
 
 def simulation(
-    student: Student, molecule: Molecule, integrator: openmm.Integrator, seed: int
+    student: Student,
+    molecule: Molecule,
+    integrator: openmm.Integrator,
+    temperature: float,
+    seed: int,
 ) -> app.Simulation:
-    """At a relaxed geometry, with velocities of 300 K."""
+    """At a relaxed geometry, with velocities of the temperature (K)."""
     topology = topology_of(molecule)
     system = system_of(student, topology)
     made = app.Simulation(topology, system, integrator, openmm.Platform.getPlatform("Reference"))
     made.context.setPositions(first_geometries(molecule, 1, seed)[0] * 0.1)
     made.minimizeEnergy(maxIterations=500)
-    made.context.setVelocitiesToTemperature(300 * unit.kelvin, seed)
+    made.context.setVelocitiesToTemperature(temperature * unit.kelvin, seed)
     return made
 
 
@@ -44,11 +54,13 @@ def positions(made: app.Simulation) -> np.ndarray:
     return state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
 
 
-def langevin(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> dict:
-    """Langevin MD at 300 K: the longest any bond became, relative to the start."""
-    integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.001)
+def langevin(
+    student: Student, molecule: Molecule, temperature: float, picoseconds: float, seed: int
+) -> dict:
+    """Langevin MD: the longest any bond became, relative to the start."""
+    integrator = openmm.LangevinMiddleIntegrator(temperature, 1.0, 0.001)
     integrator.setRandomNumberSeed(seed)
-    made = simulation(student, molecule, integrator, seed)
+    made = simulation(student, molecule, integrator, temperature, seed)
     bonds = np.array([(b[0].index, b[1].index) for b in made.topology.bonds()])
     first = np.linalg.norm(np.subtract(*positions(made)[bonds.T]), axis=-1)
     longest, temperatures, started = np.ones(len(bonds)), [], time.monotonic()
@@ -78,7 +90,7 @@ def nve(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> 
     both = openmm.CompoundIntegrator()
     both.addIntegrator(warm)
     both.addIntegrator(openmm.VerletIntegrator(0.0005))
-    made = simulation(student, molecule, both, seed)
+    made = simulation(student, molecule, both, 300.0, seed)
     made.step(4000)
     both.setCurrentIntegrator(1)
     n, times, energies = len(molecule), [], []
@@ -98,32 +110,80 @@ def nve(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> 
     }
 
 
+def judge(
+    name: str, molecule: Molecule, temperatures: list[float], ps: float, nve_ps: float, seed: int
+) -> dict:
+    """All of one molecule."""
+    student = load_student(name)
+    return {
+        "atoms": len(molecule),
+        "nve": nve(student, molecule, nve_ps, seed),
+        "langevin": {
+            f"{kelvin:g} K": langevin(student, molecule, kelvin, ps, seed)
+            for kelvin in temperatures
+        },
+    }
+
+
+def summary(molecules: dict[str, dict]) -> dict:
+    """Molecules that stayed whole at each temperature, and the largest drift."""
+    runs: dict[str, list[dict]] = {}
+    for molecule in molecules.values():
+        for temperature, run in molecule["langevin"].items():
+            runs.setdefault(temperature, []).append(run)
+    drifts = [abs(m["nve"]["drift_mev_per_atom_per_ps"]) for m in molecules.values()]
+    return {
+        **{
+            f"whole at {kelvin}": f"{sum(r['broken_bonds'] == 0 for r in those)} of {len(those)}"
+            for kelvin, those in runs.items()
+        },
+        "largest drift (meV/atom/ps)": max(drifts),
+        "median drift (meV/atom/ps)": float(np.median(drifts)),
+    }
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("student")
-    parser.add_argument("source", help="SMILES or file of the molecule")
+    parser.add_argument("student", help="name or file")
+    parser.add_argument("source", help="SMILES, file, or set (drugs:test:24)")
     parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[300.0], help="in K")
     parser.add_argument("--ps", type=float, default=100.0, help="of Langevin MD")
     parser.add_argument("--nve-ps", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    student = load_student(arguments.student)
-    (molecule,) = read_molecules(arguments.source)
-    result = {
-        "student": arguments.student,
-        "molecule": molecule.name,
-        "atoms": len(molecule),
-        "machine": platform.processor() or platform.machine(),
-        "openmm": openmm.version.version,
-        "nve": nve(student, molecule, arguments.nve_ps, arguments.seed),
-        "langevin": langevin(student, molecule, arguments.ps, arguments.seed),
-    }
-    print(json.dumps(result, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    load_student(arguments.student)  # a wrong name is told before anything else is done
+    result: dict = {"molecules": {}}
+    if arguments.out and arguments.out.exists():
+        result = json.loads(arguments.out.read_text())
+    molecules = {m.name: m for m in read_molecules(arguments.source)}
+    settings = arguments.temperatures, arguments.ps, arguments.nve_ps, arguments.seed
+    context = multiprocessing.get_context("spawn")
+    with (
+        children_of_one_thread(),
+        ProcessPoolExecutor(min(arguments.workers, len(molecules)), context) as pool,
+    ):
+        running = {
+            pool.submit(judge, arguments.student, molecule, *settings): name
+            for name, molecule in molecules.items()
+            if name not in result["molecules"]
+        }
+        for done in as_completed(running):
+            result["molecules"][running[done]] = done.result()
+            result |= {
+                "student": arguments.student,
+                "openmm": openmm.version.version,
+                **provenance(),
+                "summary": summary(result["molecules"]),
+            }
+            if arguments.out:
+                arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+            print(running[done], json.dumps(result["molecules"][running[done]]), flush=True)
+    print(json.dumps(result["summary"], indent=2))
 
 
 if __name__ == "__main__":

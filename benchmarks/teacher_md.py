@@ -17,11 +17,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize import LBFGS
+from ase_teacher import TeacherCalculator
 
 from distill.data.explore import first_geometries
 from distill.data.molecules import Molecule, read_molecules
 from distill.data.sampling import langevin
-from distill.teacher import TeacherSpec
 
 EQUILIBRATION, INTERVAL = 300, 20
 
@@ -30,20 +30,14 @@ def trajectory(
     molecule: Molecule, teacher_name: str, temperature: float, replica: int, frames: int, seed: int
 ) -> list[Atoms]:
     """``frames`` labelled frames of one replica, INTERVAL fs apart."""
-    teacher = TeacherSpec(teacher_name).load()
-
-    def forces(positions: np.ndarray) -> np.ndarray:
-        (label,) = teacher.label([molecule.atoms(positions)])
-        if label.error:
-            raise RuntimeError(label.error)
-        last["energy"] = label.energy
-        return label.forces
-
-    last: dict[str, float] = {}
     start = first_geometries(molecule, 4, seed)[replica % 4]
     atoms = molecule.atoms(start)
-    atoms.calc = _Calculator(forces, last)
+    atoms.calc = TeacherCalculator(teacher_name)
     LBFGS(atoms, logfile=None).run(fmax=0.3, steps=50)  # off the force field's minimum
+
+    def forces(positions: np.ndarray) -> np.ndarray:
+        atoms.positions = positions
+        return atoms.get_forces()
 
     rng = np.random.default_rng([seed, replica, int(temperature)])
     steps = langevin(
@@ -60,24 +54,10 @@ def trajectory(
                 "source": "teacher-md",
             }
             frame.calc = SinglePointCalculator(
-                frame, forces=forces(positions), energy=last["energy"]
+                frame, forces=forces(positions), energy=atoms.get_potential_energy()
             )
             taken.append(frame)
     return taken
-
-
-class _Calculator:
-    """Just enough of an ASE calculator for LBFGS."""
-
-    def __init__(self, forces, last):  # type: ignore[no-untyped-def]
-        self.forces, self.last = forces, last
-
-    def get_forces(self, atoms: Atoms) -> np.ndarray:
-        return self.forces(atoms.positions)
-
-    def get_potential_energy(self, atoms: Atoms, force_consistent: bool = False) -> float:
-        self.forces(atoms.positions)
-        return self.last["energy"]
 
 
 def main() -> None:

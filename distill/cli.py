@@ -259,7 +259,7 @@ def label(
     turned: Annotated[float, typer.Option(help="Fraction with a turned torsion.")] = 0.0,
     md: Annotated[
         str,
-        typer.Option(help="Whose MD: force-field, or a student by its name or its file."),
+        typer.Option(help="Whose MD: force-field, a student by its name or file, or teacher."),
     ] = "force-field",
     seed: Seed = 0,
     workers: Workers = None,
@@ -272,11 +272,11 @@ def label(
 ) -> None:
     """Makes geometries of molecules and has a teacher label them.
 
-    Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF) or a student at several
-    temperatures, some frames displaced; energies and forces by the teacher. All goes to one HDF5
-    file in SPICE's layout. A stopped command goes on when it is given again; with other molecules
-    it adds to the file. A geometry that the teacher cannot converge is recorded in the file and
-    skipped.
+    Conformers by RDKit, then MD with a cheap force field (MMFF94 or UFF), a student or the teacher
+    at several temperatures, some frames displaced; energies and forces by the teacher. All goes to
+    one HDF5 file in SPICE's layout. A stopped command goes on when it is given again; with other
+    molecules it adds to the file. A geometry that the teacher cannot converge is recorded in the
+    file and skipped.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
     """
@@ -284,11 +284,11 @@ def label(
     check_room(out)
     from distill.data.label import label as label_all
     from distill.data.molecules import read_sources
-    from distill.data.sampling import FORCE_FIELD, Sampling, chunks
+    from distill.data.sampling import FORCE_FIELD, TEACHER, Sampling, chunks
     from distill.student.file import load_student
     from distill.teacher.base import TeacherSpec
 
-    if md != FORCE_FIELD:
+    if md not in (FORCE_FIELD, TEACHER):
         load_student(md)  # a wrong name is told now, not once a molecule
         md = str(Path(md).resolve()) if Path(md).is_file() else md
     sampling = Sampling(

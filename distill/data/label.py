@@ -51,7 +51,7 @@ from distill.data.dataset import (
     write_part,
 )
 from distill.data.molecules import Molecule, geometry_problem
-from distill.data.sampling import Frame, Sampling, sample
+from distill.data.sampling import TEACHER, Frame, Sampling, sample
 from distill.errors import DistillError
 from distill.teacher.base import Label, Teacher, TeacherSpec
 
@@ -147,7 +147,7 @@ def run_task(molecule: Molecule, work: Work, spec: TeacherSpec) -> MoleculeData:
     failed: list[tuple[np.ndarray, str]] = []
     if isinstance(work, Sampling):
         try:
-            frames = sample(molecule, work)
+            frames = sample(molecule, work, _load(spec) if work.md == TEACHER else None)
         except (DistillError, RuntimeError, ValueError) as error:  # RDKit raises the latter two
             failed.append((np.full((len(molecule), 3), np.nan), f"no geometry: {error}"))
     else:

@@ -25,10 +25,12 @@ from distill.data.distort import displaced, placed, stretched, turned
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
+from distill.teacher.base import Teacher
 
 Forces = Callable[[np.ndarray], np.ndarray]
 
 FORCE_FIELD = "force-field"
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ class Sampling:
     standard deviation is drawn from ``displacement`` (Å), in a ``stretched`` fraction a bond is
     made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
     ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
-    or a student by its name or path, whose geometries are nearer to the teacher's. ``given`` adds
-    the geometries that the user gave, beyond ``frames``. The same ``seed`` gives the same
-    geometries.
+    a student by its name or path, whose geometries are nearer to the teacher's, or TEACHER, which
+    costs a label a step. ``given`` adds the geometries that the user gave, beyond ``frames``. The
+    same ``seed`` gives the same geometries.
     """
 
     frames: int = 10
@@ -82,11 +84,14 @@ class Frame:
     temperature: float = 0.0
 
 
-def sample(molecule: Molecule, sampling: Sampling) -> list[Frame]:
-    """Geometries of ``molecule``; raises DistillError when no conformer can be made."""
+def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = None) -> list[Frame]:
+    """Geometries of ``molecule``; ``teacher`` walks where the sampling says so.
+
+    Raises DistillError when no conformer can be made.
+    """
     digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    frames = _dynamics(molecule, sampling, rng) if sampling.frames else []
+    frames = _dynamics(molecule, sampling, rng, teacher) if sampling.frames else []
     _distort(frames, molecule, sampling, rng)
     if sampling.given:
         frames = [Frame(p, "given") for p in molecule.positions] + frames
@@ -133,8 +138,10 @@ def chunks(
     return tasks
 
 
-def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:
-    """The frames of the force field's MD, or displacements where the bonds are unknown."""
+def _dynamics(
+    molecule: Molecule, sampling: Sampling, rng: np.random.Generator, teacher: Teacher | None
+) -> list[Frame]:
+    """The frames of the MD, or displacements where the bonds are unknown."""
     if molecule.rdmol is None:
         return _scattered(molecule, sampling, rng)
     starts = starts_of(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
@@ -145,10 +152,13 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
     order = rng.permutation(len(segments))
     for k in range(sampling.frames):
         share[order[k % len(segments)]] += 1
-    if sampling.md != FORCE_FIELD:
+    if sampling.md not in (FORCE_FIELD, TEACHER):
         return _student_dynamics(molecule, sampling, segments, share, rng)
     try:
-        name, forces = force_field(starts[0])
+        if sampling.md == TEACHER:
+            name, forces = "teacher-md", _teacher_forces(molecule, teacher)
+        else:
+            name, forces = force_field(starts[0])
     except DistillError:
         if molecule.positions:  # unusual bonds, or bonds that were guessed wrongly
             return _scattered(molecule, sampling, rng)
@@ -168,6 +178,20 @@ def _dynamics(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) 
                 positions, velocities = next(steps)
             frames.append(Frame(positions.copy(), name, temperature))
     return frames
+
+
+def _teacher_forces(molecule: Molecule, teacher: Teacher | None) -> Forces:
+    """The teacher's; DistillError where it has no answer."""
+    if teacher is None:
+        raise DistillError("MD by the teacher needs one; geometries alone come from another MD.")
+
+    def forces(positions: np.ndarray) -> np.ndarray:
+        (label,) = teacher.label([molecule.atoms(positions)])
+        if label.error:
+            raise DistillError(f"the teacher failed in its own MD ({label.error})")
+        return label.forces
+
+    return forces
 
 
 def _student_dynamics(

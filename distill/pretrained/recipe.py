@@ -6,7 +6,7 @@ validation parts choose between ways, and the test part is looked at last.
 
 from dataclasses import dataclass, replace
 
-from distill.data.sampling import FORCE_FIELD, Sampling
+from distill.data.sampling import Sampling
 
 TEACHER = "gfn2-xtb"
 
@@ -56,13 +56,18 @@ TRAIN = (
     ),
 )  # fmt: skip
 
-MD = Sampling(
+STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
+)
+VALIDATION = (Part("validation", "drugs:validation", STUDENTS_MD),)
+
+TEACHERS_MD = Sampling(
+    frames=4, md="teacher", temperatures=(300.0, 500.0), conformers=1, displaced=0.0,
+    equilibration=150, steps_between=50,
 )  # fmt: skip
-VALIDATION = (Part("validation", "drugs:validation", MD),)
 TEST = (
-    Part("test", "drugs:test", MD),
-    Part("test-force-field", "drugs:test", replace(MD, frames=4, md=FORCE_FIELD)),
+    Part("test", "drugs:test:60", TEACHERS_MD),
+    Part("test-force-field", "drugs:test", replace(STUDENTS_MD, md="force-field")),
 )
 
 WILDEST_FORCE = 25.0

@@ -18,7 +18,7 @@ from ase import Atoms
 from tblite.ase import TBLite
 
 from distill.data import Dataset, Frame, Molecule, Sampling, chunks, from_smiles, label, sample
-from distill.data.label import Task, task_key
+from distill.data.label import Task, run_task, task_key
 from distill.errors import DistillError
 from distill.teacher import TeacherSpec
 
@@ -423,3 +423,20 @@ def test_dask_survives_the_death_of_a_worker(tmp_path: Path, reference: Path) ->
     assert len(killed) == 1 and gone(killed[0])
     assert report.labelled == 120
     assert_same(path, reference)
+
+
+def test_frames_of_the_teacher_s_own_md() -> None:
+    plan = Sampling(
+        frames=4, temperatures=(300.0, 500.0), conformers=1, displaced=0.0, md="teacher",
+        equilibration=20, steps_between=5, thinning=0.0,
+    )  # fmt: skip
+    data = run_task(from_smiles("CO"), plan, TeacherSpec())
+    assert list(data.source) == ["teacher-md"] * 4
+    assert sorted(data.temperature) == [300, 300, 500, 500]
+    # as far from its minimum as its temperature allows, and not where a force field would be
+    assert np.ptp(data.energy) < 0.5 and not data.failed_reason
+
+
+def test_the_teacher_s_md_without_a_teacher() -> None:
+    with pytest.raises(DistillError, match="needs one"):
+        sample(from_smiles("CO"), Sampling(frames=1, md="teacher"))

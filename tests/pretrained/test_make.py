@@ -23,7 +23,7 @@ def test_a_small_budget_runs_to_the_end(
     assert card["training_set"]["ions"] == "1 molecules, 30 geometries"
     report = json.loads((tmp_path / "test-ultra-tiny" / "report.json").read_text())
     assert card["held_out"]["force_rmse"] == report["force_rmse"] > 0
-    assert set(card["held_out"]["force_rmse_by_source"]) == {"mmff94-md", "student-md"}
+    assert set(card["held_out"]["force_rmse_by_source"]) == {"mmff94-md", "teacher-md"}
     assert student.latent is not None
 
     # a second call finds all of it, and trains on where more steps are asked for

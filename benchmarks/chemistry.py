@@ -1,0 +1,184 @@
+"""What a chemist asks of a potential, against the teacher, on molecules nobody trained on.
+
+    python benchmarks/chemistry.py -o chemistry.json
+
+Molecules: the first test drugs of at most 45 atoms. Of each, conformers are optimized by the
+teacher, and from there by each student: RMSD of the geometries (all atoms, Å), and how the
+conformers' energies compare (Spearman's rank correlation, mean absolute error in kcal/mol). Of the
+lowest: harmonic frequencies at its own minimum (central differences of 0.005 Å; mean absolute
+error of the sorted modes above 50 cm-1), and one torsion, turned rigidly in steps of 15 degrees
+(RMSE in kcal/mol where the teacher's energy is below 15 kcal/mol). A stopped call goes on.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import minimize_rotation_and_translation
+from ase.calculators.calculator import Calculator
+from ase.data import atomic_masses
+from ase.optimize import LBFGS
+from ase.units import _amu, _c, _e, kcal, mol
+from ase_teacher import TeacherCalculator
+from rdkit.Chem import rdMolTransforms
+from scipy.stats import spearmanr
+
+from distill.data.distort import placed, torsions_of
+from distill.data.label import children_of_one_thread
+from distill.data.molecules import Molecule, read_molecules
+from distill.data.sampling import starts_of
+from distill.evaluate.report import provenance
+from distill.student import SIZES
+from distill_ase import StudentCalculator
+
+KCAL = kcal / mol
+CONFORMERS = 6
+MOST_ATOMS = 45
+WINDOW = 15.0  # kcal/mol
+
+
+def optimized(molecule: Molecule, positions: np.ndarray, calculator: Calculator) -> Atoms:
+    """At the minimum nearest to ``positions``."""
+    atoms = molecule.atoms(positions)
+    atoms.calc = calculator
+    LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.01, steps=500)
+    return atoms
+
+
+def rmsd(a: Atoms, b: Atoms) -> float:
+    """Å, all atoms, after the best rotation and translation."""
+    moved = b.copy()
+    minimize_rotation_and_translation(a, moved)
+    return float(np.sqrt(((moved.positions - a.positions) ** 2).sum(1).mean()))
+
+
+def frequencies(atoms: Atoms, step: float = 0.005) -> np.ndarray:
+    """(3N,) harmonic frequencies in cm-1, sorted; imaginary ones negative."""
+    x, n = atoms.positions.copy(), len(atoms)
+    hessian = np.zeros((3 * n, 3 * n))
+    for k in range(3 * n):
+        moved = atoms.copy()
+        moved.calc = atoms.calc
+        forces = []
+        for sign in (1, -1):
+            shift = np.zeros(3 * n)
+            shift[k] = sign * step
+            moved.positions = x + shift.reshape(n, 3)
+            forces.append(moved.get_forces().ravel())
+        hessian[k] = -(forces[0] - forces[1]) / (2 * step)
+    root = np.repeat(np.sqrt(atomic_masses[atoms.numbers]), 3)
+    squares = np.linalg.eigvalsh(0.5 * (hessian + hessian.T) / np.outer(root, root))
+    to_wavenumbers = np.sqrt(_e / _amu) * 1e10 / (2 * np.pi * _c * 100)
+    return np.sign(squares) * np.sqrt(np.abs(squares)) * to_wavenumbers
+
+
+def turned(molecule: Molecule, positions: np.ndarray) -> list[np.ndarray]:
+    """The torsion in the molecule's middle at every 15 degrees, the rest stiff; [] without one."""
+    assert molecule.rdmol is not None
+    heavy = [t for t in torsions_of(molecule.rdmol) if molecule.numbers[list(t)].min() > 1]
+    if not heavy:
+        return []
+    torsion = heavy[len(heavy) // 2]
+    found = []
+    for angle in range(0, 360, 15):
+        conformer = placed(molecule.rdmol, positions).GetConformer()
+        rdMolTransforms.SetDihedralDeg(conformer, *torsion, float(angle))
+        found.append(np.asarray(conformer.GetPositions()))
+    return found
+
+
+def energies(molecule: Molecule, geometries: list[np.ndarray], calculator: Any) -> np.ndarray:
+    """(M,) in kcal/mol."""
+    found = []
+    for positions in geometries:
+        atoms = molecule.atoms(positions)
+        atoms.calc = calculator
+        found.append(atoms.get_potential_energy() / KCAL)
+    return np.array(found)
+
+
+def judge(molecule: Molecule, students: list[str], teacher_name: str) -> dict[str, Any]:
+    """All of one molecule, each student in turn."""
+    teacher = TeacherCalculator(teacher_name)
+    starts = starts_of(molecule, CONFORMERS, 1)
+    minima = [optimized(molecule, s.GetConformer().GetPositions(), teacher) for s in starts]
+    reference = np.array([a.get_potential_energy() for a in minima]) / KCAL
+    lowest = minima[int(np.argmin(reference))]
+    modes = frequencies(lowest)
+    scan = turned(molecule, lowest.positions)
+    profile = energies(molecule, scan, teacher)
+    inside = profile - reference.min() < WINDOW if scan else np.array([], bool)
+
+    found: dict[str, Any] = {"atoms": len(molecule), "conformers": len(minima)}
+    for name in students:
+        calculator = StudentCalculator(name)
+        own = [optimized(molecule, a.positions, calculator) for a in minima]
+        ranked = np.array([a.get_potential_energy() for a in own]) / KCAL
+        own_modes = frequencies(own[int(np.argmin(reference))])
+        clear = modes > 50
+        row = {
+            "rmsd": float(np.mean([rmsd(a, b) for a, b in zip(minima, own, strict=True)])),
+            "frequency_mae": float(np.abs(own_modes - modes)[clear].mean()),
+        }
+        if len(minima) > 2:
+            row["conformer_spearman"] = float(spearmanr(reference, ranked).statistic)
+            relative = (ranked - ranked.mean()) - (reference - reference.mean())
+            row["conformer_mae"] = float(np.abs(relative).mean())
+        if inside.sum() > 5:
+            error = (energies(molecule, scan, calculator) - profile)[inside]
+            row["torsion_rmse"] = float(error.std())
+        found[name] = row
+    return found
+
+
+def summary(molecules: dict[str, dict], students: list[str]) -> dict[str, dict[str, float]]:
+    """Means over the molecules."""
+    keys = ("rmsd", "frequency_mae", "conformer_spearman", "conformer_mae", "torsion_rmse")
+    return {
+        name: {
+            key: float(np.mean([m[name][key] for m in molecules.values() if key in m[name]]))
+            for key in keys
+        }
+        for name in students
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--students", nargs="+", default=[*SIZES], help="names or files")
+    parser.add_argument("--teacher", default="gfn2-xtb")
+    parser.add_argument("--molecules", type=int, default=12)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    drugs = [m for m in read_molecules("drugs:test") if 10 < len(m) <= MOST_ATOMS]
+    result: dict[str, Any] = {"molecules": {}}
+    if arguments.out.exists():
+        result = json.loads(arguments.out.read_text())
+    context = multiprocessing.get_context("spawn")
+    with children_of_one_thread(), ProcessPoolExecutor(arguments.workers, context) as pool:
+        running = {
+            pool.submit(judge, m, arguments.students, arguments.teacher): m.name
+            for m in drugs[: arguments.molecules]
+            if m.name not in result["molecules"]
+        }
+        for done in as_completed(running):
+            result["molecules"][running[done]] = done.result()
+            result |= {"teacher": arguments.teacher, **provenance()}
+            result["summary"] = summary(result["molecules"], arguments.students)
+            arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+            print(running[done], json.dumps(done.result()), flush=True)
+    print(json.dumps(result["summary"], indent=2))
+
+
+if __name__ == "__main__":
+    main()
