@@ -1,43 +1,172 @@
-"""The shipped students beside each other, as a Markdown table, from the cards in their files.
+"""The shipped students beside each other: tables and figures of docs/students.md.
 
-    python benchmarks/students.py
+    make students
+    python benchmarks/students.py build/students -o docs/students.md
 
-`python -m distill.pretrained.make` measured the errors, once, on drugs whose scaffolds were not
-trained on. The last columns are those of the system before this one, on its one molecule, which it
-was trained on.
+Takes the reports that `python -m distill.pretrained.make` left in its folder (the test set is
+evaluated there, once) and, where they are, `chemistry.json` and `stability-SIZE.json` of the
+scripts beside this one. The figures and logs go to a folder beside the Markdown file.
 """
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
 
 from distill import load_student
 from distill.student import SIZES
 from distill.student.file import student_path
 
-EARLIER = {"original": ("427K", 0.9958), "tiny": ("77K", 0.379), "ultra-tiny": ("21K", 0.150)}
+EARLIER = {
+    "original": ("427K", "0.9958"),
+    "tiny": ("77K", "0.379"),
+    "ultra-tiny": ("21K", "0.150"),
+}
+"""Parameters and force R2 of the system before this one, on the one molecule it was trained on."""
+ASKED = {"original": (0.05, 0.6), "tiny": (0.075, 1.0), "ultra-tiny": (0.10, 1.4)}
+"""Force RMSE (eV/Å) and energy RMSE within a molecule (meV/atom) that were asked for."""
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def errors(reports: dict[str, dict]) -> str:
+    """Force and energy errors of each size on one set of frames."""
+    columns = [
+        "student", "force RMSE (eV/Å)", "MAE", "R2", "angle (°)",
+        "energy RMSE within a molecule (meV/atom)",
+    ]  # fmt: skip
+    rows = [
+        [
+            f"`{size}`",
+            f"{r['force_rmse']:.4f}",
+            f"{r['force_mae']:.4f}",
+            f"{r['force_r2']:.5f}",
+            f"{r['angular_error_deg']:.2f}",
+            f"{1000 * r['energies']['relative_rmse_per_atom']:.2f}",
+        ]
+        for size, r in reports.items()
+    ]
+    return table(columns, rows)
+
+
+def beside_the_earlier(drug: dict[str, dict]) -> str:
+    """The same setting: one molecule of 50 atoms; there trained on, here not."""
+    columns = [
+        "size", "parameters", "file (kB)", "force R2", "angle (°)", "earlier: parameters",
+        "earlier: force R2",
+    ]  # fmt: skip
+    rows = []
+    for size, report in drug.items():
+        parameters = sum(p.numel() for p in load_student(size).parameters())
+        kilobytes = student_path(size).stat().st_size / 1000
+        mine = [f"{parameters:,}", f"{kilobytes:.0f}", f"{report['force_r2']:.4f}"]
+        angle = f"{report['angular_error_deg']:.1f}"
+        rows.append([f"`{size}`", *mine, angle, *EARLIER[size]])
+    return table(columns, rows)
+
+
+def by(reports: dict[str, dict], key: str) -> str:
+    """Force RMSE of groups of frames or atoms."""
+    groups = list(next(iter(reports.values()))[key])
+    rows = [
+        [f"`{size}`", *(f"{report[key][group]['rmse']:.3f}" for group in groups)]
+        for size, report in reports.items()
+    ]
+    return table(["force RMSE (eV/Å)", *groups], rows)
+
+
+def chemistry(found: dict[str, Any]) -> str:
+    """What `chemistry.py` measured."""
+    names = {
+        "rmsd": "RMSD of minima (Å)",
+        "frequency_mae": "frequencies, MAE (cm-1)",
+        "conformer_spearman": "conformers, Spearman",
+        "conformer_mae": "conformers, MAE (kcal/mol)",
+        "torsion_rmse": "torsion, RMSE (kcal/mol)",
+    }
+    rows = [
+        [f"`{size}`", *(f"{row[key]:.3g}" for key in names)]
+        for size, row in found["summary"].items()
+    ]
+    return f"{len(found['molecules'])} drugs:\n\n" + table(["student", *names.values()], rows)
+
+
+def stability(found: dict[str, dict]) -> str:
+    """What `md_stability.py` measured."""
+    keys = list(dict.fromkeys(key for f in found.values() for key in f["summary"]))
+    rows = [
+        [f"`{size}`", *(shown(report["summary"].get(key, "")) for key in keys)]
+        for size, report in found.items()
+    ]
+    return table(["student", *keys], rows)
+
+
+def shown(value: Any) -> str:
+    """Floats to four digits."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def read(folder: Path, pattern: str) -> dict[str, dict]:
+    """The JSON files of each size that are there."""
+    files = {size: folder / pattern.format(size) for size in SIZES}
+    return {size: json.loads(f.read_text()) for size, f in files.items() if f.is_file()}
+
+
+def document(folder: Path, figures: Path) -> str:
+    """The whole page; copies what it shows to ``figures``."""
+    test, drug = read(folder, "test-{}/report.json"), read(folder, "drug-{}/report.json")
+    first = next(iter(test.values()))
+    parts = [
+        "# The shipped students",
+        "Made by `make students` (`distill/pretrained/recipe.py` is the recipe), tabulated by "
+        "`benchmarks/students.py`. The teacher is GFN2-xTB; no test drug shares a scaffold with "
+        "what was trained on.\n",
+        f"{first['date']}, {first['machine']['cpu']}, torch {first['versions']['torch']}.\n",
+        "## On the test set",
+        f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K.\n",
+        errors(test),
+        by(test, "per_source"),
+        by(test, "per_temperature"),
+        by(test, "per_element"),
+        "## On one drug of 50 atoms, beside the earlier system",
+        "The earlier system was trained on its molecule; here the drug (sparfloxacin) is of the "
+        "test set, on the teacher's own MD.\n",
+        errors(drug),
+        beside_the_earlier(drug),
+    ]
+    if (folder / "chemistry.json").is_file():
+        parts += ["## Chemistry", chemistry(json.loads((folder / "chemistry.json").read_text()))]
+    if found := read(folder, "stability-{}.json"):
+        parts += ["## 100 ps of MD of 24 test drugs", stability(found)]
+    parts.append("## Figures")
+    figures.mkdir(parents=True, exist_ok=True)
+    for kind in ("test", "drug"):
+        for size in test:
+            source = folder / f"{kind}-{size}"
+            shutil.copy(source / "force_analysis.png", figures / f"{kind}-{size}.png")
+            shutil.copy(source / "analysis.log", figures / f"{kind}-{size}.log")
+            parts.append(
+                f"`{size}`, {'the test set' if kind == 'test' else 'sparfloxacin'} "
+                f"([log]({figures.name}/{kind}-{size}.log)):\n\n"
+                f"![Force analysis]({figures.name}/{kind}-{size}.png)\n"
+            )
+    return "\n".join(parts)
 
 
 def main() -> None:
-    """Prints the table."""
-    columns = (
-        "student", "parameters", "file (kB)", "trained (min, 1 thread)", "force RMSE (eV/Å)",
-        "force MAE (eV/Å)", "force R2", "angle (°)", "earlier: parameters", "force R2",
-    )  # fmt: skip
-    print("|", " | ".join(columns), "|")
-    print("|", " | ".join("---" for _ in columns), "|")
-    for size in SIZES:
-        student = load_student(size)
-        held_out = student.card["held_out"]
-        row = (
-            f"`{size}`",
-            f"{sum(p.numel() for p in student.parameters()):,}",
-            f"{student_path(size).stat().st_size / 1000:.0f}",
-            f"{student.card['training']['minutes']:g}",
-            f"{held_out['force_rmse']:.3f}",
-            f"{held_out['force_mae']:.3f}",
-            f"{held_out['force_r2']:.4f}",
-            f"{held_out['angular_error_deg']:.1f}",
-            *map(str, EARLIER[size]),
-        )
-        print("|", " | ".join(row), "|")
-    print(f"\n{held_out['set']}: {held_out['molecules']} drugs, {held_out['geometries']} frames.")
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="that `make students` made")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the Markdown file")
+    arguments = parser.parse_args()
+    arguments.out.write_text(document(arguments.folder, arguments.out.with_suffix("")))
 
 
 if __name__ == "__main__":

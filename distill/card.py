@@ -15,6 +15,10 @@ LABELS = {
     "force_r2": "force R2",
     "angular_error_deg": "angular error (degrees)",
     "energy_mae_per_atom": "energy MAE (eV/atom)",
+    "energy_rmse_within_a_molecule": "energy RMSE within a molecule (eV/atom)",
+    "force_rmse_by_temperature": "force RMSE by temperature",
+    "force_rmse_by_element": "force RMSE by element",
+    "force_rmse_by_source": "force RMSE by source of the geometry",
 }
 # shown in lines of their own
 SHOWN_APART = ("format", "format_version", "architecture")

@@ -21,14 +21,15 @@ def training_set(files: Sequence[Path], geometries: int) -> dict[str, Any]:
     }
 
 
-def held_out(report: dict[str, Any]) -> dict[str, Any]:
-    """The errors on the test set, whole and by temperature and element."""
+def errors(report: dict[str, Any]) -> dict[str, Any]:
+    """Those on a set of frames, whole and by temperature, element and source of the geometry."""
 
     def rmse(table: str) -> dict[str, float]:
         return {key: round(row["rmse"], 4) for key, row in report[table].items()}
 
+    names = list(report["per_molecule"])
     return {
-        "set": "drugs of scaffolds not trained on",
+        "set": names[0] if len(names) == 1 else "drugs of scaffolds not trained on",
         "molecules": report["n_molecules"],
         "geometries": report["n_frames"],
         **{key: report[key] for key in HEADLINE},

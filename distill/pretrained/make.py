@@ -20,7 +20,7 @@ from distill.data.molecules import read_molecules
 from distill.data.sampling import chunks
 from distill.evaluate import evaluate, read_frames
 from distill.pretrained import recipe
-from distill.pretrained.card import held_out, training_set
+from distill.pretrained.card import errors, training_set
 from distill.student import Student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
@@ -112,11 +112,14 @@ def main() -> None:
         )
         for size in arguments.size or SIZES
     }
-    test_files = make_data(folder, recipe.TEST, *limits)
-    frames = [frame for file in test_files for frame in read_frames(file)]
+    for name, parts in (("test", recipe.TEST), ("drug", recipe.DRUG)):
+        files = make_data(folder, parts, *limits)
+        frames = [frame for file in files for frame in read_frames(file)]
+        for size, student in students.items():
+            out = folder / f"{name}-{size}"
+            report = evaluate(student, frames, out, name=size, overwrite=True)
+            student.card["held_out" if name == "test" else "one_drug"] = errors(report)
     for size, student in students.items():
-        report = evaluate(student, frames, folder / f"test-{size}", name=size, overwrite=True)
-        student.card["held_out"] = held_out(report)
         save_student(student, folder / f"{size}.safetensors")
         print(size, json.dumps(student.card["held_out"]))
 

@@ -70,6 +70,15 @@ TEST = (
     Part("test-force-field", "drugs:test", replace(STUDENTS_MD, md="force-field")),
 )
 
+DRUG = (
+    Part(
+        "test-drug",
+        "C[C@@H]1CN(c2c(F)c(N)c3c(=O)c(C(=O)O)cn(C4CC4)c3c2F)C[C@H](C)N1",
+        replace(TEACHERS_MD, frames=60, conformers=3, steps_between=20),
+    ),
+)
+"""Sparfloxacin, the first test drug of 50 atoms: the setting of the system before this one."""
+
 WILDEST_FORCE = 25.0
 """eV/Å: geometries with larger forces than this are not trained on (0.2% of them)."""
 
