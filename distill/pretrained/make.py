@@ -24,7 +24,7 @@ from distill.pretrained.card import errors, training_set
 from distill.student import Student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
-from distill.train.config import LEARNING_RATES, TrainConfig
+from distill.train.config import TrainConfig
 from distill.train.from_datasets import common_teacher
 from distill.train.graphs import Graph
 from distill.train.latent import fit_latent
@@ -73,7 +73,7 @@ def make_student(
     Console().print(f"{size}: {len(train_graphs)} geometries, {len(valid_graphs)} for validation")
     fit_reference(student, train_graphs)
     config = TrainConfig(
-        steps=steps, seed=recipe.SEED, learning_rate=LEARNING_RATES[size], decay=recipe.DECAY,
+        steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size], decay=recipe.DECAY,
         steps_per_epoch=1000, max_valid=300,
     )  # fmt: skip
     out = folder / f"train-{size}"
@@ -83,7 +83,11 @@ def make_student(
     student.card = {
         "teacher": asdict(common_teacher(train_files)),
         "training_set": training_set(train_files, len(train_graphs)),
-        "training": {"steps": steps, "seed": recipe.SEED, "learning_rate": LEARNING_RATES[size]},
+        "training": {
+            "steps": steps,
+            "seed": recipe.SEED,
+            "learning_rate": recipe.LEARNING_RATES[size],
+        },
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
     return student
