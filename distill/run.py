@@ -204,6 +204,7 @@ def explore_and_train(
             "geometries": frames,
             "started_from": origin,
         },
+        "charges": [molecule.charge],
         "held_out": {},
     }
     student.latent = fit_latent(student, data.train, data.valid)

@@ -206,6 +206,7 @@ def _student_dynamics(
 
     student = _student(sampling.md)
     student.check_elements(molecule.numbers)
+    student.check_charge(molecule.charge)
     walked = [k for k in range(len(segments)) if share[k]]
     taken = student_md(
         student,

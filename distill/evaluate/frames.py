@@ -24,7 +24,7 @@ class LabelledFrame:
 
     name: its molecule. numbers (N,). positions (N, 3) Å. energy eV. forces (N, 3) eV/Å.
     cell (3, 3) Å, or None. pbc (3,) bool. temperature: K, NaN when unknown. source: how the
-    geometry was made, "" when unknown.
+    geometry was made, "" when unknown. charge: in e.
     """
 
     name: str
@@ -36,6 +36,7 @@ class LabelledFrame:
     pbc: np.ndarray = field(default_factory=lambda: np.zeros(3, dtype=bool))
     temperature: float = float("nan")
     source: str = ""
+    charge: int = 0
 
 
 def read_frames(path: str | Path) -> list[LabelledFrame]:
@@ -93,6 +94,7 @@ def _from_hdf5(path: Path) -> list[LabelledFrame]:
                 forces=molecule.forces[k],
                 temperature=float(molecule.temperature[k]),
                 source=str(molecule.source[k]),
+                charge=int(molecule.charge),
             )
             for molecule in molecules
             for k in range(len(molecule))
@@ -137,7 +139,17 @@ def _from_atoms(atoms: ase.Atoms, which: str) -> LabelledFrame:
         pbc=np.asarray(atoms.pbc, dtype=bool).copy(),
         temperature=temperature,
         source=str(atoms.info.get("source", "")),
+        charge=charge_of(atoms),
     )
+
+
+def charge_of(atoms: ase.Atoms) -> int:
+    """``atoms.info["charge"]`` in e, 0 where there is none; DistillError when it is no number."""
+    charge = atoms.info.get("charge", 0)
+    try:
+        return round(float(charge))
+    except (TypeError, ValueError) as error:
+        raise DistillError(f"The charge must be a whole number, not '{charge}'.") from error
 
 
 def _first(keys: Sequence[str], *places: dict[str, Any]) -> Any | None:

@@ -70,11 +70,13 @@ def predict(
 
     batch: frames at once, at most. max_atoms: atoms at once (a larger frame goes alone).
 
-    Raises DistillError for unknown elements (before any work), for bad frames, and where the
-    student's answer is not finite.
+    Raises DistillError for unknown elements and charges (before any work), for bad frames, and
+    where the student's answer is not finite.
     """
     check_frames(frames, "The data")
     student.check_elements(np.unique(np.concatenate([frame.numbers for frame in frames])))
+    for charge in {frame.charge for frame in frames}:
+        student.check_charge(charge)
 
     energies: list[np.ndarray] = []
     forces: list[np.ndarray] = []

@@ -21,6 +21,15 @@ def training_set(files: Sequence[Path], geometries: int) -> dict[str, Any]:
     }
 
 
+def charges(files: Sequence[Path]) -> list[int]:
+    """Of the molecules in the files, each once."""
+    found: set[int] = set()
+    for file in files:
+        with Dataset.open(file) as dataset:
+            found |= {int(molecule.charge) for molecule in dataset}
+    return sorted(found)
+
+
 def errors(report: dict[str, Any]) -> dict[str, Any]:
     """Those on a set of frames, whole and by temperature, element and source of the geometry."""
 

@@ -20,7 +20,7 @@ from distill.data.molecules import read_molecules
 from distill.data.sampling import chunks
 from distill.evaluate import evaluate, read_frames
 from distill.pretrained import recipe
-from distill.pretrained.card import errors, training_set
+from distill.pretrained.card import charges, errors, training_set
 from distill.student import Student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
@@ -73,8 +73,8 @@ def make_student(
     Console().print(f"{size}: {len(train_graphs)} geometries, {len(valid_graphs)} for validation")
     fit_reference(student, train_graphs)
     config = TrainConfig(
-        steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size], decay=recipe.DECAY,
-        steps_per_epoch=1000, max_valid=300,
+        steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
+        decay=recipe.DECAY, steps_per_epoch=1000, max_valid=300,
     )  # fmt: skip
     out = folder / f"train-{size}"
     resume = (out / "last.ckpt").is_file()
@@ -83,6 +83,7 @@ def make_student(
     student.card = {
         "teacher": asdict(common_teacher(train_files)),
         "training_set": training_set(train_files, len(train_graphs)),
+        "charges": charges(train_files),
         "training": {
             "steps": steps,
             "seed": recipe.SEED,

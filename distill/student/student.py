@@ -59,6 +59,18 @@ class Student(PreciseBuffers):
                 f"{symbols(self.config.elements)}. Train one on data that has the element."
             )
 
+    def check_charge(self, charge: int) -> None:
+        """Raises DistillError when no molecule of the training set had this charge (in e).
+
+        The charge itself is no input: a student knows it from the atoms' surroundings alone.
+        """
+        known = self.card.get("charges")
+        if known and charge not in known:
+            raise DistillError(
+                f"The student has learned molecules of charge {', '.join(map(str, known))} only, "
+                f"not {charge:+d}; train one on data that has the charge."
+            )
+
     def atomic_energies(
         self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
     ) -> Tensor:

@@ -194,6 +194,7 @@ def card(
             "geometries": len(split.train),
             "started_from": start or "random weights",
         },
+        "charges": sorted({frame.charge for frame in split.train}),
         "training": {"minutes": config.minutes, "steps": config.steps, "seed": config.seed},
     }
 

@@ -107,6 +107,8 @@ class StudentCalculator(Calculator):
         if self._checked is None or not np.array_equal(self._checked, atoms.numbers):
             self.student.check_elements(atoms.numbers)
             self._checked = atoms.numbers.copy()
+        if "charge" in atoms.info:
+            self.student.check_charge(round(atoms.info["charge"]))
         energies, forces, virial, distances = self._evaluate(atoms)
         energy = float(energies.sum())
         self.results = {

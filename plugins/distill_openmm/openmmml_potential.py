@@ -57,17 +57,21 @@ class DistillPotentialImpl(MLPotentialImpl):
         skin: float = 1.0,
         **args: Any,
     ) -> None:
-        """Called by OpenMM-ML. Raises DistillError for an element the student does not know."""
+        """Called by OpenMM-ML.
+
+        Raises DistillError for an element, or a ``charge``, that the student does not know.
+        """
+        from distill.student import load_student
         from distill_openmm.force import create_force
 
         if precision not in PRECISIONS:
             raise DistillError(f"precision is '{precision}'; use 'single' or 'double'.")
-        # a student answers for the charge and spin of its training set, and takes neither
-        if args.get("charge") or args.get("multiplicity") not in (None, 1):
+        if args.get("multiplicity") not in (None, 1):
             raise DistillError(
-                "A student takes no charge and no multiplicity: it holds for those of its training "
-                "set. Leave the arguments out."
+                "A student takes no multiplicity: it holds for closed shells. Leave it out."
             )
+        if args.get("charge") is not None:
+            load_student(self.student).check_charge(round(args["charge"]))
         periodic = topology.getPeriodicBoxVectors() is not None
         force = create_force(
             self.student,

@@ -127,6 +127,17 @@ def test_extended_xyz_and_dataset_give_the_same_frames(tmp_path):
         assert x.cell is None and not x.pbc.any()
 
 
+def test_a_charge_that_was_never_learned(tmp_path):
+    learned = Student.untrained("ultra-tiny").double()
+    learned.card = {"charges": [-1, 0]}
+    atoms = shaken("CH4")
+    atoms.info["charge"] = 1
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((5, 3)))
+    ase.io.write(tmp_path / "cation.xyz", atoms)
+    with pytest.raises(DistillError, match="charge -1, 0 only"):
+        predict(learned, read_frames(tmp_path / "cation.xyz"))
+
+
 def test_extended_xyz_keeps_cell_and_boundaries(tmp_path):
     slab = labelled(ase.build.graphene(vacuum=5.0))
     ase.io.write(tmp_path / "a.xyz", slab, format="extxyz")

@@ -29,6 +29,7 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _save(size: str, folder: Path) -> Path:
     student = Student.untrained(size, seed=7)
     student.reference.copy_(torch.linspace(-15.0, -2000.0, len(student.reference)))
+    student.card = {"charges": [0, 1]}
     path = folder / f"{size}.safetensors"
     save_student(student, path)
     return path

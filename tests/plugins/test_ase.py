@@ -141,6 +141,7 @@ NAN = float("nan")
         (Atoms(), "no atoms"),
         (Atoms("CHe", [[0, 0, 0], [0, 0, 2]]), "does not know He"),
         (Atoms("X"), "does not know X"),
+        (Atoms("O", info={"charge": -2}), "charge 0, 1 only, not -2"),
         (Atoms("CH", [[0, 0, 0], [0, NAN, 1]]), "Atom 1 has a coordinate that is NaN"),
         (Atoms("CHH", [[0, 0, 0], [0, 0, 1.1], [0, 0, 1.3]]), "Atoms 1 and 2 are 0.20 Å apart"),
         (Atoms("CH", [[1, 1, 1], [1, 1, 1]]), "Atoms 0 and 1 are 0.00 Å apart"),
