@@ -146,7 +146,10 @@ def hold_out(frames: Sequence[LabelledFrame], seed: int) -> Split:
 
 def graphs(frames: Sequence[LabelledFrame], student: Student) -> list[Graph]:
     """The frames with edges for this student."""
-    return [Graph.build(f.numbers, f.positions, f.energy, f.forces, student.cutoff) for f in frames]
+    return [
+        Graph.build(f.numbers, f.positions, f.energy, f.forces, student.cutoff, molecule=f.name)
+        for f in frames
+    ]
 
 
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:

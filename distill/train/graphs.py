@@ -15,7 +15,10 @@ from distill.student.neighbours import neighbour_list
 
 @dataclass(frozen=True)
 class Graph:
-    """One labelled geometry. numbers (N,), positions (N, 3), edges (2, E), forces (N, 3)."""
+    """One labelled geometry. numbers (N,), positions (N, 3), edges (2, E), forces (N, 3).
+
+    molecule: its name, by which geometries of one molecule are known; "" where it is alone.
+    """
 
     numbers: NDArray[np.int64]
     positions: NDArray[np.float32]
@@ -23,6 +26,7 @@ class Graph:
     edge_shift: NDArray[np.float32] | None
     energy: float
     forces: NDArray[np.float32]
+    molecule: str = ""
 
     @classmethod
     def build(
@@ -33,6 +37,7 @@ class Graph:
         forces: NDArray[np.float64],
         cutoff: float,
         cell: NDArray[np.float64] | None = None,
+        molecule: str = "",
     ) -> "Graph":
         """From a label in eV and Å; the edges are those within the cutoff (Å)."""
         edge_index, shift = neighbour_list(positions, cell, cell is not None, cutoff)
@@ -43,6 +48,7 @@ class Graph:
             edge_shift=shift.astype(np.float32) if shift.any() else None,
             energy=float(energy),
             forces=forces.astype(np.float32),
+            molecule=molecule,
         )
 
     @cached_property
@@ -92,7 +98,8 @@ class Batch:
 
     species (A,), vectors (E, 3) in Å, centre and neighbour (E,), molecule (A,) the slot of each
     atom, energy (M,) above the isolated atoms and forces (A, 3) of the teacher, atom_weight (A,)
-    and molecule_weight (M,): ones, and zeros for padding; inverse_size (M,): 1 / atoms.
+    and molecule_weight (M,): ones, and zeros for padding; inverse_size (M,): 1 / atoms; group (M,):
+    the same number for geometries of the same molecule, see :func:`groups_of`.
     """
 
     species: Tensor
@@ -105,6 +112,7 @@ class Batch:
     atom_weight: Tensor
     molecule_weight: Tensor
     inverse_size: Tensor
+    group: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))
@@ -138,6 +146,8 @@ def collate(
     energy = np.zeros(n_molecules, dtype=np.float32)
     molecule_weight = np.zeros(n_molecules, dtype=np.float32)
     inverse_size = np.zeros(n_molecules, dtype=np.float32)
+    group = np.arange(n_molecules)
+    group[: len(graphs)] = groups_of(graphs)
 
     atom, edge = 0, 0
     for slot, graph in enumerate(graphs):
@@ -157,27 +167,61 @@ def collate(
         atom, edge = atom + n, edge + len(i)
     arrays = (
         species, vectors, centre, neighbour, molecule,
-        energy, forces, atom_weight, molecule_weight, inverse_size,
+        energy, forces, atom_weight, molecule_weight, inverse_size, group,
     )  # fmt: skip
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
-def batches(graphs: Sequence[Graph], capacity: Capacity, seed: int) -> Iterator[list[int]]:
+def groups_of(graphs: Sequence[Graph]) -> NDArray[np.int64]:
+    """(M,) the index of the first graph of the same molecule; a nameless one is alone."""
+    first: dict[str, int] = {}
+    return np.array(
+        [first.setdefault(g.molecule, k) if g.molecule else k for k, g in enumerate(graphs)],
+        dtype=np.int64,
+    )
+
+
+def batches(
+    graphs: Sequence[Graph], capacity: Capacity, seed: int, pairs: bool = False
+) -> Iterator[list[int]]:
     """Endless batches of indices: each epoch visits every graph once, in an order of its own.
 
-    A function of its arguments alone, so that a resumed run sees what it would have seen.
+    pairs: two geometries of the same molecule stay together where there are two. A function of its
+    arguments alone, so that a resumed run sees what it would have seen.
     """
     epoch = 0
     while True:
-        order = np.random.default_rng([seed, epoch]).permutation(len(graphs))
+        rng = np.random.default_rng([seed, epoch])
+        order = [[k] for k in rng.permutation(len(graphs)).tolist()]
+        if pairs:
+            order = _in_pairs(graphs, order, capacity)
+            order = [order[k] for k in rng.permutation(len(order)).tolist()]
         batch: list[int] = []
-        for index in order.tolist():
-            if not capacity.fits([graphs[k] for k in batch] + [graphs[index]]):
+        for some in order:
+            if not capacity.fits([graphs[k] for k in batch + some]):
                 yield batch
                 batch = []
-            batch.append(index)
+            batch += some
         yield batch
         epoch += 1
+
+
+def _in_pairs(
+    graphs: Sequence[Graph], order: Sequence[list[int]], capacity: Capacity
+) -> list[list[int]]:
+    """Geometries of the same molecule two by two, as they come; what has no partner alone."""
+    alone: dict[str | int, int] = {}
+    found = []
+    for (k,) in order:
+        name = graphs[k].molecule or k
+        partner = alone.pop(name, None)
+        if partner is None:
+            alone[name] = k
+        elif capacity.fits([graphs[partner], graphs[k]]):
+            found.append([partner, k])
+        else:
+            found += [[partner], [k]]
+    return found + [[k] for k in alone.values()]
 
 
 def reference_energies(graphs: Sequence[Graph], elements: Sequence[int]) -> NDArray[np.float64]:

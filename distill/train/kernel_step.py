@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distill.kernels.training import KernelBatch, TrainingKernel
 from distill.student.student import Student
-from distill.train.graphs import Graph
+from distill.train.graphs import Graph, groups_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class KernelInput:
     atom_weight: Tensor
     molecule_weight: Tensor
     inverse_size: Tensor
+    group: Tensor
 
     @classmethod
     def of(cls, graphs: Sequence[Graph]) -> "KernelInput":
@@ -61,6 +62,7 @@ class KernelInput:
             torch.ones(int(first[-1]), dtype=double),
             torch.ones(len(graphs), dtype=double),
             torch.from_numpy(1.0 / sizes),
+            torch.from_numpy(groups_of(graphs)),
         )
 
     def to(self, device: torch.device | str) -> "KernelInput":

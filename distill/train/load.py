@@ -19,7 +19,14 @@ def load_graphs(paths: Sequence[Path], student: Student) -> list[Graph]:
             for molecule in dataset:
                 student.check_elements(molecule.numbers)
                 graphs += [
-                    Graph.build(molecule.numbers, positions, energy, forces, student.cutoff)
+                    Graph.build(
+                        molecule.numbers,
+                        positions,
+                        energy,
+                        forces,
+                        student.cutoff,
+                        molecule=molecule.name,
+                    )  # fmt: skip
                     for positions, energy, forces in zip(
                         molecule.positions, molecule.energy, molecule.forces
                     )

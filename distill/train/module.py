@@ -29,7 +29,7 @@ AnyBatch = Batch | KernelInput
 class BatchStream(torch.utils.data.Dataset[AnyBatch]):
     """Batches ``start`` to ``start + length`` of the endless sequence that the seed defines.
 
-    kernel: whether they are made for the kernel, or padded for torch.
+    kernel: whether they are made for the kernel, or padded for torch. pairs: see ``batches``.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class BatchStream(torch.utils.data.Dataset[AnyBatch]):
         capacity: Capacity,
         seed: int,
         kernel: bool = False,
+        pairs: bool = False,
     ) -> None:
         self.kernel = kernel
         self.graphs = graphs
@@ -46,7 +47,7 @@ class BatchStream(torch.utils.data.Dataset[AnyBatch]):
         self.species_of = student.species_of.cpu().numpy()
         self.reference = student.reference.cpu().numpy()
         self.cutoff = student.config.cutoff
-        self.stream = batches(graphs, capacity, seed)
+        self.stream = batches(graphs, capacity, seed, pairs)
         self.position = 0
         self.start = 0
         self.length = 0
@@ -85,7 +86,9 @@ class Distillation(L.LightningModule):
         self.capacity = Capacity.for_graphs([*train, *valid])
         self.valid_batches: list[AnyBatch] = []
         kernel = use_kernel(config.backend, config.accelerator)
-        self.stream = BatchStream(student, train, self.capacity, config.seed, kernel)
+        pairs = config.relative_energy_weight > 0
+        self.loss = Loss(config.energy_weight, config.relative_energy_weight)
+        self.stream = BatchStream(student, train, self.capacity, config.seed, kernel, pairs)
         self.set_valid(valid)
         self.average = [p.detach().clone() for p in parameters_of(student)]
         self.steps_done = 0
@@ -156,8 +159,7 @@ class Distillation(L.LightningModule):
         if backend == "auto" and (self.options.minutes or self.options.steps or 0) < 2:
             backend = "eager"  # compiling would outlast the training
         example = self.stream.make([self.stream.graphs[0]]).to(self.device)
-        loss = Loss(self.options.energy_weight)
-        self._step, self.backend = make_step(self.student, loss, backend, example)
+        self._step, self.backend = make_step(self.student, self.loss, backend, example)
         self.average = [p.to(self.device) for p in self.average]
         if self.backend == "kernel":
             torch.set_num_threads(1)  # see KernelStep; the optimizer's matrices are small
@@ -216,11 +218,10 @@ class Distillation(L.LightningModule):
 
     def validate(self) -> dict[str, float]:
         """The averaged weights' loss on the validation batches."""
-        loss = Loss(self.options.energy_weight)
         total, weight = torch.zeros(len(COMPONENTS)), 0.0
         step: Any = self._step
         if step is None:
-            step = (KernelStep if self.stream.kernel else EagerStep)(self.student, loss)
+            step = (KernelStep if self.stream.kernel else EagerStep)(self.student, self.loss)
         for batch in self.valid_batches:
             if isinstance(step, KernelStep):
                 assert isinstance(batch, KernelInput)

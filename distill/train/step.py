@@ -31,9 +31,15 @@ COMPONENTS = ("loss", "force_loss", "energy_loss", "force_sse")
 
 @dataclass(frozen=True)
 class Loss:
-    """Mean norm of the force error (eV/Å) + energy_weight x mean |energy error| per atom (eV)."""
+    """Mean norm of the force error (eV/Å) + energy_weight x mean |energy error| per atom (eV).
+
+    With a relative weight, energy_weight goes to the error that geometries of the same molecule
+    have in common, and relative_weight to what is left: the former is a wrong heat of formation,
+    the latter is what MD feels, and many times smaller.
+    """
 
     energy_weight: float = 10.0
+    relative_weight: float = 0.0
 
     def __call__(self, batch: Any, energy: Tensor, forces: Tensor) -> tuple[Tensor, ...]:
         """batch: a Batch or a KernelInput."""
@@ -41,9 +47,24 @@ class Loss:
         atoms, molecules = batch.atom_weight.sum(), batch.molecule_weight.sum()
         # the norm's gradient is undefined at zero, where padding lives
         force = ((squared + 1e-10).sqrt() * batch.atom_weight).sum() / atoms
-        error = (energy - batch.energy).abs() * batch.inverse_size * batch.molecule_weight
-        per_atom = error.sum() / molecules
-        return force + self.energy_weight * per_atom, force, per_atom, squared.sum() / atoms
+        error = (energy - batch.energy) * batch.inverse_size * batch.molecule_weight
+        per_atom = error.abs().sum() / molecules
+        energy_loss = self.energy_weight * per_atom
+        if self.relative_weight:
+            common = self._common(batch, error)
+            energy_loss = (
+                self.energy_weight * common.abs().sum()
+                + self.relative_weight * (error - common).abs().sum()
+            ) / molecules
+        return force + energy_loss, force, per_atom, squared.sum() / atoms
+
+    @staticmethod
+    def _common(batch: Any, error: Tensor) -> Tensor:
+        """(M,) the mean error of the group that each is of."""
+        none = torch.zeros_like(error)
+        sums = none.index_add(0, batch.group, error)
+        counts = none.index_add(0, batch.group, batch.molecule_weight)
+        return (sums / counts.clamp(min=1.0))[batch.group]
 
 
 class Step(Protocol):

@@ -1,6 +1,7 @@
 """Graphs and batches hold what the labels said, once."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -29,6 +30,22 @@ def test_each_epoch_visits_each_graph_once(graphs: list[Graph], capacity: Capaci
         assert Counter(seen) == Counter(range(len(graphs)))
         epochs.append(tuple(seen))
     assert len(set(epochs)) == 3  # another order each time
+
+
+def test_geometries_of_a_molecule_in_pairs(graphs: list[Graph]) -> None:
+    names = ["a"] * 13 + ["b"] * 14 + [""] * (len(graphs) - 27)
+    named = [replace(g, molecule=name) for g, name in zip(graphs, names)]
+    stream = batches(named, Capacity(30, 600, 10), seed=3, pairs=True)
+    for _ in range(2):
+        seen: list[int] = []
+        together = 0
+        while len(seen) < len(named):
+            batch = next(stream)
+            counts = Counter(named[k].molecule for k in batch)
+            together += counts["a"] // 2 + counts["b"] // 2
+            seen += batch
+        assert Counter(seen) == Counter(range(len(named)))
+        assert together >= 6 + 7  # all but the thirteenth
 
 
 def test_batches_depend_on_the_seed_alone(graphs: list[Graph]) -> None:

@@ -1,6 +1,7 @@
 """A training step's loss and gradients, against straightforward autograd in float64."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from distill.student import Student
 from distill.train.graphs import Batch, Capacity, Graph, collate
+from distill.train.kernel_step import KernelInput
 from distill.train.step import CompiledStep, EagerStep, Loss, Step, make_step, parameters_of
 
 ENERGY_WEIGHT = 10.0
@@ -59,9 +61,31 @@ def test_a_padded_batch_equals_molecules_one_by_one(
     assert (flat(gradients) - flat(slopes)).norm() < 1e-6 * flat(slopes).norm()
 
 
-def test_gradients_are_slopes_of_the_loss(exact: Student, graphs: list[Graph]) -> None:
-    step = EagerStep(exact, Loss(ENERGY_WEIGHT))
-    batch = batch_of(graphs[:4], exact, Capacity(32, 160, 6), double=True)
+def test_relative_energies_are_those_within_a_molecule(exact: Student, graphs: list[Graph]) -> None:
+    """Two of methanol, one of something else of the same atoms, one that is alone."""
+    named = [replace(g, molecule=name) for g, name in zip(graphs, ("a", "b", "a", ""))]
+    batch = batch_of(named, exact, Capacity(32, 160, 6), double=True)
+    energy = batch.energy + 6.0 * torch.tensor([1.0, 5.0, 2.0, -3.0, 0.0, 7.0])  # of six atoms
+    loss, force, per_atom, _ = Loss(10.0, 100.0)(batch, energy, batch.forces)
+    assert float(per_atom) == pytest.approx((1 + 5 + 2 + 3) / 4)
+    common, left = (1.5 + 5 + 1.5 + 3) / 4, (0.5 + 0 + 0.5 + 0) / 4
+    assert float(loss - force) == pytest.approx(10 * common + 100 * left)
+
+
+def test_the_kernel_s_batch_has_the_same_groups(student: Student, graphs: list[Graph]) -> None:
+    named = [replace(g, molecule=name) for g, name in zip(graphs, ("a", "", "b", "a", ""))]
+    assert KernelInput.of(named).group.tolist() == [0, 1, 2, 0, 4]
+    padded = batch_of(named, student, Capacity(40, 200, 7), double=False)
+    assert padded.group.tolist() == [0, 1, 2, 0, 4, 5, 6]
+
+
+@pytest.mark.parametrize("relative", [0.0, 50.0])
+def test_gradients_are_slopes_of_the_loss(
+    exact: Student, graphs: list[Graph], relative: float
+) -> None:
+    step = EagerStep(exact, Loss(ENERGY_WEIGHT, relative))
+    some = [replace(g, molecule="methanol") for g in graphs[:4]]
+    batch = batch_of(some, exact, Capacity(32, 160, 6), double=True)
     parameters = [p.detach().clone() for p in parameters_of(exact)]
     _, gradients = step(parameters, batch)
     generator = torch.Generator().manual_seed(0)
