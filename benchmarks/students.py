@@ -119,7 +119,7 @@ def read(folder: Path, pattern: str) -> dict[str, dict]:
 
 def document(folder: Path, figures: Path) -> str:
     """The whole page; copies what it shows to ``figures``."""
-    test, drug = read(folder, "test-{}/report.json"), read(folder, "drug-{}/report.json")
+    test, drug = (read(folder, f"{kind}-{{}}/report.json") for kind in ("held-out", "one-drug"))
     first = next(iter(test.values()))
     parts = [
         "# The shipped students",
@@ -145,13 +145,13 @@ def document(folder: Path, figures: Path) -> str:
         parts += ["## 100 ps of MD of 24 test drugs", stability(found)]
     parts.append("## Figures")
     figures.mkdir(parents=True, exist_ok=True)
-    for kind in ("test", "drug"):
+    for kind in ("held-out", "one-drug"):
         for size in test:
             source = folder / f"{kind}-{size}"
             shutil.copy(source / "force_analysis.png", figures / f"{kind}-{size}.png")
             shutil.copy(source / "analysis.log", figures / f"{kind}-{size}.log")
             parts.append(
-                f"`{size}`, {'the test set' if kind == 'test' else 'sparfloxacin'} "
+                f"`{size}`, {'the test set' if kind == 'held-out' else 'sparfloxacin'} "
                 f"([log]({figures.name}/{kind}-{size}.log)):\n\n"
                 f"![Force analysis]({figures.name}/{kind}-{size}.png)\n"
             )

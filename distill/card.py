@@ -68,7 +68,7 @@ def card_table(found: dict[str, Any], title: str) -> Table:
                 continue
             name = LABELS.get(key, key.replace("_", " "))
             table.add_row(f"{section.replace('_', ' ')}: {name}", escape(text(item)))
-    if not found.get("held_out"):
+    if not found.get("held_out") and not found.get("validation"):
         table.add_section()
         table.add_row("held out", "no errors are recorded")
     return table

@@ -94,6 +94,16 @@ def make_student(
     return student
 
 
+def judge(students: dict[str, Student], files: list[Path], folder: Path, name: str) -> None:
+    """Evaluates students on dataset files, into folder/NAME-SIZE; their cards receive NAME."""
+    frames = [frame for file in files for frame in read_frames(file)]
+    for size, student in students.items():
+        out = folder / f"{name.replace('_', '-')}-{size}"
+        student.card[name] = errors(evaluate(student, frames, out, name=size, overwrite=True))
+        save_student(student, folder / f"{size}.safetensors")
+        print(size, name, json.dumps(student.card[name]))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,6 +113,9 @@ def main() -> None:
     parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
     parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
     parser.add_argument("--data-only", action="store_true", help="label, and train nothing")
+    parser.add_argument(
+        "--no-test", action="store_true", help="leave the test set alone: more is to be trained"
+    )
     arguments = parser.parse_args()
     folder: Path = arguments.out
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,22 +124,17 @@ def main() -> None:
     train_files = make_data(folder, recipe.TRAIN, *limits)
     if arguments.data_only:
         return
-    students = {
-        size: make_student(
-            size, folder, train_files, valid_files, arguments.steps or recipe.STEPS[size]
-        )
-        for size in arguments.size or SIZES
-    }
-    for name, parts in (("test", recipe.TEST), ("drug", recipe.DRUG)):
-        files = make_data(folder, parts, *limits)
-        frames = [frame for file in files for frame in read_frames(file)]
-        for size, student in students.items():
-            out = folder / f"{name}-{size}"
-            report = evaluate(student, frames, out, name=size, overwrite=True)
-            student.card["held_out" if name == "test" else "one_drug"] = errors(report)
-    for size, student in students.items():
-        save_student(student, folder / f"{size}.safetensors")
-        print(size, json.dumps(student.card["held_out"]))
+    students: dict[str, Student] = {}
+    for size in arguments.size or SIZES:
+        steps = arguments.steps or recipe.STEPS[size]
+        students[size] = make_student(size, folder, train_files, valid_files, steps)
+        if arguments.no_test:
+            students[size].card["status"] = "preliminary: the test set has not been looked at"
+        judge({size: students[size]}, valid_files, folder, "validation")
+    if arguments.no_test:
+        return
+    judge(students, make_data(folder, recipe.TEST, *limits), folder, "held_out")
+    judge(students, make_data(folder, recipe.DRUG, *limits), folder, "one_drug")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_a_small_budget_runs_to_the_end(
     assert card["teacher"]["name"] == "gfn2-xtb"
     assert card["training"] == {"steps": 30, "seed": 0, "learning_rate": 3e-3}
     assert card["training_set"]["ions"] == "1 molecules, 30 geometries"
-    report = json.loads((tmp_path / "test-ultra-tiny" / "report.json").read_text())
+    report = json.loads((tmp_path / "held-out-ultra-tiny" / "report.json").read_text())
     assert card["held_out"]["force_rmse"] == report["force_rmse"] > 0
     assert set(card["held_out"]["force_rmse_by_source"]) == {"mmff94-md", "teacher-md"}
     assert student.latent is not None
