@@ -8,6 +8,7 @@ molecules set aside the force error goes with a power of it, which is fitted.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from distill.elements import symbols
 
 if TYPE_CHECKING:
     from distill.student.student import Student
@@ -74,6 +77,30 @@ class Latent:
             return None
         numbers = {key: float(fields[key]) for key in ("scale", "power", "limit")}
         return cls(mean.double(), whitening.double(), **numbers)
+
+
+class Alarm:
+    """Warns, once, when an atom is unlike all that a student has learned."""
+
+    def __init__(self, latent: Latent) -> None:
+        self.latent = latent
+        self.rung = False
+
+    def __call__(self, distances: Any, numbers: NDArray[np.int64]) -> None:
+        """distances (N,) of the latent space, atomic numbers (N,)."""
+        if self.rung:
+            return
+        strange = self.latent.strange(distances)
+        if not len(strange):
+            return
+        self.rung = True
+        some = ", ".join(f"{i} ({symbols([numbers[i]])})" for i in strange[:5])
+        warnings.warn(
+            f"{len(strange)} of {len(numbers)} atoms are unlike all that the student has learned: "
+            f"{some}{', ...' if len(strange) > 5 else ''}. Do not trust these forces; train a "
+            "student on such geometries.",
+            stacklevel=4,
+        )
 
 
 def rms(errors: Array) -> float:

@@ -1,7 +1,6 @@
 """``StudentCalculator``: a student as an ASE calculator."""
 
 import copy
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from distill.errors import DistillError
 from distill.kernels import choose_backend, kernel_on
 from distill.student import Student, load_student
-from distill.student.latent import rms
+from distill.student.latent import Alarm, rms
 from distill_ase.backends import Backend, KernelBackend, TorchBackend
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -64,7 +63,7 @@ class StudentCalculator(Calculator):
         own = own.eval().requires_grad_(False)
         self.student: Student = own.to(device=device, dtype=PRECISIONS[dtype])
         self._checked: NDArray[np.int64] | None = None
-        self._warned = False
+        self._alarm = Alarm(self.student.latent) if self.student.latent else None
         self._evaluate: Backend
         if self.backend == "torch":
             self._evaluate = TorchBackend(self.student, device, skin)
@@ -117,26 +116,14 @@ class StudentCalculator(Calculator):
             "energies": energies,
             "forces": forces,
         }
-        if self.student.latent is not None and distances is not None:
-            errors = self.student.latent.errors(distances)
+        if self._alarm is not None and distances is not None:
+            errors = self._alarm.latent.errors(distances)
             self.results["uncertainties"] = errors
             self.results["uncertainty"] = rms(errors)
-            self._warn(atoms, self.student.latent.strange(distances))
+            self._alarm(distances, atoms.numbers)
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / volume)
-
-    def _warn(self, atoms: Atoms, strange: NDArray[np.int64]) -> None:
-        if self._warned or not len(strange):
-            return
-        self._warned = True
-        some = ", ".join(f"{i} ({atoms.symbols[i]})" for i in strange[:5])
-        warnings.warn(
-            f"{len(strange)} of {len(atoms)} atoms are unlike all that the student has learned: "
-            f"{some}{', ...' if len(strange) > 5 else ''}. Do not trust these forces; train a "
-            "student on such geometries.",
-            stacklevel=3,
-        )
 
 
 def check_device(device: str) -> None:

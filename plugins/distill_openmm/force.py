@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from distill.errors import DistillError
 from distill.kernels import Kernel, KernelModule, choose_backend, kernel_on
 from distill.student import Student, load_student
+from distill.student.latent import Alarm
 from distill_openmm.module import ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV, OpenMMStudent
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -47,7 +48,8 @@ def create_force(
     ``openmm.PythonForce``, some 16 us a step slower, which computes on ``device``. A TorchForce
     cannot be copied (``copy.deepcopy`` of its System, ``CustomCVForce``) nor read from XML: the
     reader in openmmtorch 1.10 does not fit OpenMM 8.6.1, and the process dies. A PythonForce can;
-    OpenMM's XML holds it as a pickle.
+    OpenMM's XML holds it as a pickle; through the CPU's kernel it warns, once, when an atom is
+    unlike all that the student has learned.
 
     backend: "kernel" (the fused one: on CPUs, and on GPUs with kind "python" and float32), "torch",
     or "auto", which takes the fastest that is there. threads: how many the CPU kernel may use on
@@ -85,8 +87,9 @@ def create_force(
         force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin), kernel).eval())
     elif chosen_backend == "kernel":
         fused = kernel_on(device, own, dtype, float(skin), threads)
+        alarm = Alarm(own.latent) if own.latent else None
         force = python_force(
-            partial(compute_kernel, fused, np.array(numbers), bool(periodic)), chosen
+            partial(compute_kernel, fused, np.array(numbers), bool(periodic), alarm), chosen
         )
     else:
         # OpenMM hands over the positions of the chosen atoms only
@@ -167,14 +170,20 @@ def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, N
 
 
 def compute_kernel(
-    kernel: Kernel, numbers: NDArray[np.int64], periodic: bool, state: Any
+    kernel: Kernel,
+    numbers: NDArray[np.int64],
+    periodic: bool,
+    alarm: Alarm | None,
+    state: Any,
 ) -> tuple[float, NDArray[np.float64]]:
-    """The same through a fused kernel."""
+    """The same through a fused kernel, which may ring the alarm."""
     positions = state.getPositions(asNumpy=True)._value * ANGSTROM_PER_NM
     box = None
     if periodic:
         box = state.getPeriodicBoxVectors(asNumpy=True)._value * ANGSTROM_PER_NM
     answer = kernel.evaluate(positions, numbers, box, periodic)
+    if alarm is not None and answer.distances is not None:
+        alarm(answer.distances, numbers)
     energy = float(answer.energies.sum()) * KJ_PER_MOL_PER_EV
     return energy, answer.forces * (KJ_PER_MOL_PER_EV * ANGSTROM_PER_NM)
 

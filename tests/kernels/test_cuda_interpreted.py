@@ -164,7 +164,7 @@ def run_openmm(student: Student) -> dict[str, float]:
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    system.addForce(python_force(partial(compute_kernel, kernel, atoms.numbers, False), None))
+    system.addForce(python_force(partial(compute_kernel, kernel, atoms.numbers, False, None), None))
     context = openmm.Context(
         system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
     )

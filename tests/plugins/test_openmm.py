@@ -1,8 +1,13 @@
 """The TorchForce: agreement with ASE and float64, subsets, boxes, and errors at creation."""
 
+import copy
+import warnings
+from pathlib import Path
+
 import numpy as np
 import openmm
 import pytest
+from ase import Atoms
 from openmm import app
 
 from distill import DistillError, load_student
@@ -213,3 +218,20 @@ def test_virtual_sites_are_refused_at_creation(tiny_file):
     topology.addAtom("M", None, residue)
     with pytest.raises(DistillError, match=r"Atom 1 \(M\) has no element"):
         create_force(tiny_file, topology)
+
+
+def test_md_that_goes_astray_is_told_once(engines):
+    """A shipped student on alanine dipeptide, then on the same smashed."""
+    pdb = app.PDBFile(str(Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"))
+    numbers = [atom.element.atomic_number for atom in pdb.topology.atoms()]
+    atoms = Atoms(numbers, np.array(pdb.positions._value) * 10)
+    system = engines.system(atoms, create_force("tiny", pdb.topology, kind="python"))
+    context = engines.context(copy.deepcopy(system))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        engines.evaluate(context, atoms.positions)
+    with pytest.warns(UserWarning, match="unlike all that the student has learned"):
+        engines.evaluate(context, 0.6 * atoms.positions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        engines.evaluate(context, 0.6 * atoms.positions)
