@@ -4,8 +4,8 @@
     python benchmarks/students.py build/students -o docs/students.md
 
 Takes the reports that `python -m distill.pretrained.make` left in its folder (the test set is
-evaluated there, once) and, where they are, `chemistry.json` and `stability-SIZE.json` of the
-scripts beside this one. The figures and logs go to a folder beside the Markdown file.
+evaluated there, once) and, where they are, `chemistry.json`, `stability-SIZE.json` and
+`uncertainty.json` of the scripts beside this one. The figures and logs go to a folder beside the Markdown file.
 """
 
 import argparse
@@ -106,6 +106,13 @@ def stability(found: dict[str, dict]) -> str:
     return table(["student", *keys], rows)
 
 
+def uncertainty(found: dict[str, dict]) -> str:
+    """What `uncertainty.py` measured."""
+    keys = list(next(iter(found.values())))
+    rows = [[f"`{size}`", *(shown(row[key]) for key in keys)] for size, row in found.items()]
+    return table(["student", *keys], rows)
+
+
 def shown(value: Any) -> str:
     """Floats to four digits."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
@@ -143,6 +150,8 @@ def document(folder: Path, figures: Path) -> str:
         parts += ["## Chemistry", chemistry(json.loads((folder / "chemistry.json").read_text()))]
     if found := read(folder, "stability-{}.json"):
         parts += ["## 100 ps of MD of 24 test drugs", stability(found)]
+    if (file := folder / "uncertainty.json").is_file():
+        parts += ["## Uncertainty", uncertainty(json.loads(file.read_text())["students"])]
     parts.append("## Figures")
     figures.mkdir(parents=True, exist_ok=True)
     for kind in ("held-out", "one-drug"):
