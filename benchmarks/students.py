@@ -5,7 +5,7 @@
 
 Takes the reports that `python -m distill.pretrained.make` left in its folder (the test set is
 evaluated there, once) and, where they are, `chemistry.json`, `stability-SIZE.json` and
-`uncertainty.json` of the scripts beside this one. The figures and logs go to a folder beside the Markdown file.
+`uncertainty.json` of the scripts beside this one. Figures and logs go to a folder beside the page.
 """
 
 import argparse

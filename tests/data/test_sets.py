@@ -18,6 +18,7 @@ from distill.data.sets.dimers import contact_distance
 from distill.data.sets.fragments import pieces
 from distill.data.sets.ions import IONS
 from distill.data.sets.peptides import RESIDUES
+from distill.data.sets.recombined import joined, put_together
 from distill.data.sets.split import IMATINIB, PARACETAMOL, SPLITS, scaffold, split_of
 from distill.elements import ELEMENTS
 
@@ -32,8 +33,11 @@ def everything() -> dict[str, dict[str, list]]:
 @slow
 @pytest.mark.parametrize(
     ("kind", "least"),
-    [("drugs", 1400), ("fragments", 1000), ("dipeptides", 625), ("dimers", 700), ("ions", 40)],
-)
+    [
+        ("drugs", 1400), ("fragments", 1000), ("recombined", 5000), ("dipeptides", 625),
+        ("dimers", 700), ("ions", 40),
+    ],
+)  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
     molecules = [molecule for split in SPLITS for molecule in everything[kind][split]]
     assert len(molecules) >= least
@@ -50,7 +54,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
     scaffolds = {
         split: {
             scaffold(Chem.MolFromSmiles(part))
-            for kind in ("drugs", "fragments", "dipeptides", "ions")
+            for kind in ("drugs", "fragments", "recombined", "dipeptides", "ions")
             for molecule in everything[kind][split]
             for part in molecule.smiles.split(".")
             if part != moved
@@ -58,7 +62,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
         for split in SPLITS
     }
     for split in SPLITS:
-        assert 50 < len(scaffolds[split]) < 2000
+        assert 50 < len(scaffolds[split]) < 5000
     # a dimer of a training molecule and a test molecule is in the test split
     scaffolds["train"] |= {
         scaffold(Chem.MolFromSmiles(part))
@@ -95,6 +99,16 @@ def test_the_module_prints_a_smi_file(tmp_path: Path) -> None:
     (tmp_path / "test.smi").write_text(done.stdout)
     names = [m.name for m in read_molecules(str(tmp_path / "test.smi"))]
     assert names == [m.name for m in read_set("drugs:test")]
+
+
+def test_pieces_are_joined_where_brics_cuts() -> None:
+    """An acid's and an amine's piece give the amide, and the acid's with itself nothing."""
+    acetyl, amine = Chem.MolFromSmiles("[1*]C(C)=O"), Chem.MolFromSmiles("[5*]N1CCCC1")
+    rng = np.random.default_rng(0)
+    amide = joined(acetyl, amine, rng)
+    assert amide is not None and Chem.MolToSmiles(amide) == "CC(=O)N1CCCC1"
+    assert joined(acetyl, acetyl, rng) is None
+    assert put_together([amine], rng) == ""  # nothing fits, and it is too small alone
 
 
 def test_fragments_of_imatinib() -> None:

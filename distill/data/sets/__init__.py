@@ -14,6 +14,7 @@ from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import fragments
 from distill.data.sets.ions import ions
 from distill.data.sets.peptides import dipeptides
+from distill.data.sets.recombined import recombined
 from distill.data.sets.split import chosen
 from distill.errors import DistillError
 
@@ -21,6 +22,7 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "drugs": drugs,
     "fragments": fragments,
     "dipeptides": dipeptides,
+    "recombined": recombined,
     "dimers": dimers,
     "ions": ions,
 }
