@@ -25,6 +25,10 @@ from distill.train.step import (
 
 AnyBatch = Batch | KernelInput
 
+WILD = 30.0
+"""Times the usual norm: a gradient beyond that comes from a geometry or a label that is nonsense,
+and even clipped it would leave Muon's momentum pointing nowhere for twenty steps."""
+
 
 class BatchStream(torch.utils.data.Dataset[AnyBatch]):
     """Batches ``start`` to ``start + length`` of the endless sequence that the seed defines.
@@ -93,6 +97,7 @@ class Distillation(L.LightningModule):
         self.average = [p.detach().clone() for p in parameters_of(student)]
         self.steps_done = 0
         self.seconds_done = 0.0
+        self.usual_norm = math.nan  # of gradients, a running mean
         self.backend = ""
         self._step: Step | None = None
         self._clock = 0.0
@@ -175,8 +180,8 @@ class Distillation(L.LightningModule):
             gradients = tuple(part.view_as(p) for part, p in zip(flat.split(sizes), parameters))
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
-        if torch.isfinite(norm):  # a broken label must not break the student
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.options.clip))
+        if self.is_sane(norm):  # a broken label must not break the student
             rate = self.learning_rate()
             optimizers = self.optimizers()
             for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
@@ -197,6 +202,17 @@ class Distillation(L.LightningModule):
             )
         if self.progress() >= 1.0:
             self.trainer.should_stop = True
+
+    def is_sane(self, norm: float) -> bool:
+        """Whether a gradient of this norm is to be followed."""
+        if not math.isfinite(norm):
+            return False
+        if math.isnan(self.usual_norm):
+            self.usual_norm = norm
+        limit = WILD * self.usual_norm
+        # the mean follows what is refused, too: were all gradients to grow, they would be taken
+        self.usual_norm += 0.01 * (min(norm, limit) - self.usual_norm)
+        return norm <= limit or self.steps_done < self.options.warm_up_steps
 
     def on_train_epoch_end(self) -> None:
         means = (self._sums / max(1, self._counted)).tolist()
@@ -239,6 +255,7 @@ class Distillation(L.LightningModule):
             "average": [p.detach().cpu() for p in self.average],
             "steps_done": self.steps_done,
             "seconds_done": self.seconds_done,
+            "usual_norm": self.usual_norm,
             "falling": self.options.falling(self.progress()),
             "settings": self.options.fingerprint(),
         }
@@ -248,6 +265,7 @@ class Distillation(L.LightningModule):
         self.average = [p.clone() for p in state["average"]]
         self.steps_done = int(state["steps_done"])
         self.seconds_done = float(state["seconds_done"])
+        self.usual_norm = float(state.get("usual_norm", math.nan))
 
     def result(self) -> Student:
         """The student with the averaged weights."""

@@ -1,6 +1,7 @@
 """Training runs: they learn, repeat, stop and go on."""
 
 import csv
+import math
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from distill.errors import DistillError
 from distill.student import Student, load_student, save_student
 from distill.train.config import TrainConfig
 from distill.train.graphs import Graph
+from distill.train.module import Distillation
 from distill.train.step import parameters_of
 from distill.train.train import fit_reference, train
 
@@ -174,6 +176,18 @@ def test_the_result_has_averaged_weights(
     assert not torch.equal(torch.cat(last), average)
     save_student(student, tmp_path / "student.safetensors")
     assert torch.equal(weights(load_student(tmp_path / "student.safetensors")), average)
+
+
+def test_gradients_that_are_nonsense_are_not_followed(graphs: list[Graph]) -> None:
+    module = Distillation(fresh(graphs), CONFIG, graphs[:36], graphs[36:])
+    module.steps_done = CONFIG.warm_up_steps
+    usual = [1.0, 3.0, 0.5, 2.0]
+    assert all(module.is_sane(norm) for norm in usual * 10)
+    assert not any(module.is_sane(norm) for norm in (1e4, math.inf, math.nan))
+    assert all(module.is_sane(norm) for norm in usual)
+    # but a run whose gradients have grown for good goes on
+    assert not module.is_sane(500.0)
+    assert sum(module.is_sane(500.0) for _ in range(100)) > 80
 
 
 TWO_PROCESSES = """
