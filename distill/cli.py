@@ -199,8 +199,9 @@ def run(
     start: Annotated[
         str,
         typer.Option(
+            "--from",
             help="What training starts from: auto (the shipped student of that size), random, or "
-            "a student file."
+            "a student by its name or file.",
         ),
     ] = "auto",
     seed: Seed = 0,
@@ -320,11 +321,12 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the student.")],
     size: Annotated[
         str | None,
-        typer.Option(help="original, tiny or ultra-tiny.", show_default="tiny, or that of --start"),
+        typer.Option(help="original, tiny or ultra-tiny.", show_default="tiny, or that of --from"),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
+            "--from",
             help="A shipped student's name or a student file to train on.",
             show_default="random weights",
         ),

@@ -192,7 +192,7 @@ CASES: dict[str, Case] = {
     # student files
     "newer student": (("info", "{source}"), newer_student, None, "student format 9"),
     "newer student to start from": (
-        (*RUN[:1], "C", *RUN[2:], "--start", "{source}"), newer_student, None, "upgrade"),
+        (*RUN[:1], "C", *RUN[2:], "--from", "{source}"), newer_student, None, "upgrade"),
     "truncated student": (("info", "{source}"), truncated_student, None, "truncated"),
     "foreign safetensors": (("info", "{source}"), foreign_safetensors, None, "another program"),
     "pickle": (("info", "{source}"), pickled, None, "pickle"),
@@ -200,7 +200,7 @@ CASES: dict[str, Case] = {
         ("export", "{source}", "-o", "{out}"), torch_checkpoint, None, "never read"),
     "missing student": (("info", "{source}"), smiles("no.safetensors"), None, "No student file"),
     "student of another size": (
-        (*RUN[:1], "C", *RUN[2:], "--start", "{source}"), student_file, None, "--size ultra-tiny"),
+        (*RUN[:1], "C", *RUN[2:], "--from", "{source}"), student_file, None, "--size ultra-tiny"),
     # settings
     "unknown teacher": ((*RUN, "--teacher", "dft"), smiles("C"), None, "Unknown teacher 'dft'"),
     "unknown teacher to label": (

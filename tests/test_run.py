@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 def command(out: Path, budget: str = "0.3") -> list[str]:
     return [str(PROGRAM), "run", "CO", "-o", str(out), "--size", "ultra-tiny",
-            "--budget", budget, "--start", "random"]  # fmt: skip
+            "--budget", budget, "--from", "random"]  # fmt: skip
 
 
 def check_complete(out: Path) -> None:
