@@ -114,6 +114,16 @@ def from_smiles(smiles: str, name: str | None = None) -> Molecule:
     return from_rdkit(Chem.AddHs(Chem.MolFromSmiles(canonical) or mol), name)
 
 
+def closed_shell(smiles: str, name: str | None = None) -> Molecule | None:
+    """The molecule of a SMILES; None when it cannot be labelled or has unpaired electrons."""
+    try:
+        molecule = from_smiles(smiles, name)
+        check(molecule)
+    except DistillError:  # salts, metals, charges that do not fit together
+        return None
+    return molecule if molecule.spin == 1 else None
+
+
 def from_rdkit(
     mol: Chem.Mol, name: str | None = None, positions: Iterable[np.ndarray] = ()
 ) -> Molecule:

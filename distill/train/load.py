@@ -26,7 +26,7 @@ def load_graphs(paths: Sequence[Path], student: Student) -> list[Graph]:
                         forces,
                         student.cutoff,
                         molecule=molecule.name,
-                    )  # fmt: skip
+                    )
                     for positions, energy, forces in zip(
                         molecule.positions, molecule.energy, molecule.forces
                     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from distill.data.molecules import Molecule, check, distinct, from_smiles
+from distill.data.molecules import Molecule, closed_shell, distinct
 from distill.errors import DistillError
 
 MAX_ATOMS = 80
@@ -28,13 +28,10 @@ def drugs() -> tuple[Molecule, ...]:
     for identifier, name, smiles in zip(
         table["molecule_chembl_id"], table["pref_name"], table["smiles"], strict=True
     ):
-        try:
-            known = name if isinstance(name, str) and name else identifier
-            molecule = from_smiles(str(smiles), known.lower())
-            check(molecule)
-        except DistillError:
-            continue  # salts, metals, odd electrons
-        organic = 6 in molecule.numbers and molecule.spin == 1
-        if organic and molecule.smiles and len(molecule) <= MAX_ATOMS:
+        known = name if isinstance(name, str) and name else identifier
+        molecule = closed_shell(str(smiles), known.lower())
+        if molecule is None or not molecule.smiles:
+            continue
+        if 6 in molecule.numbers and len(molecule) <= MAX_ATOMS:
             seen.setdefault(molecule.smiles, molecule)
     return tuple(distinct(list(seen.values())))

@@ -14,10 +14,9 @@ from functools import lru_cache
 from rdkit import Chem
 from rdkit.Chem import BRICS
 
-from distill.data.molecules import Molecule, check, from_smiles, quietly
+from distill.data.molecules import Molecule, closed_shell, quietly
 from distill.data.sets.drugs import drugs
 from distill.data.sets.split import split_of
-from distill.errors import DistillError
 
 HEAVY_ATOMS = range(3, 25)
 
@@ -33,12 +32,8 @@ def fragments() -> tuple[Molecule, ...]:
         for smiles in pieces(drug.smiles):
             if smiles in whole or smiles in found or split_of(smiles) != home:
                 continue
-            try:
-                molecule = from_smiles(smiles)
-                check(molecule)
-            except DistillError:
-                continue  # charges that do not fit together
-            if molecule.spin == 1:
+            molecule = closed_shell(smiles)
+            if molecule is not None:
                 found.setdefault(molecule.smiles or smiles, molecule)
     return tuple(found.values())
 

@@ -14,11 +14,10 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import BRICS
 
-from distill.data.molecules import Molecule, check, from_smiles, quietly
+from distill.data.molecules import Molecule, closed_shell, quietly
 from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import capped
 from distill.data.sets.split import SPLITS, split_of
-from distill.errors import DistillError
 
 PIECES = range(1, 13)
 """Heavy atoms of what is put together."""
@@ -42,12 +41,8 @@ def recombined() -> tuple[Molecule, ...]:
             smiles = put_together(pieces, rng)
             if not smiles or smiles in whole or smiles in found or split_of(smiles) != split:
                 continue
-            try:
-                molecule = from_smiles(smiles)
-                check(molecule)
-            except DistillError:
-                continue
-            if molecule.spin == 1:
+            molecule = closed_shell(smiles)
+            if molecule is not None:
                 found.setdefault(molecule.smiles or smiles, molecule)
     return tuple(found.values())
 
