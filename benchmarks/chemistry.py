@@ -12,9 +12,6 @@ error of the sorted modes above 50 cm-1), and one torsion, turned rigidly in ste
 
 import argparse
 import json
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +23,11 @@ from ase.data import atomic_masses
 from ase.optimize import LBFGS
 from ase.units import _amu, _c, _e, kcal, mol
 from ase_teacher import TeacherCalculator
+from pool import in_processes
 from rdkit.Chem import rdMolTransforms
 from scipy.stats import spearmanr
 
 from distill.data.distort import placed, torsions_of
-from distill.data.label import children_of_one_thread
 from distill.data.molecules import Molecule, read_molecules
 from distill.data.sampling import starts_of
 from distill.evaluate.report import provenance
@@ -158,25 +155,23 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", default=[*SIZES], help="names or files")
     parser.add_argument("--teacher", default="gfn2-xtb")
     parser.add_argument("--molecules", type=int, default=12)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, help="default: one a core")
     arguments = parser.parse_args()
     drugs = [m for m in read_molecules("drugs:test") if 10 < len(m) <= MOST_ATOMS]
     result: dict[str, Any] = {"molecules": {}}
     if arguments.out.exists():
         result = json.loads(arguments.out.read_text())
-    context = multiprocessing.get_context("spawn")
-    with children_of_one_thread(), ProcessPoolExecutor(arguments.workers, context) as pool:
-        running = {
-            pool.submit(judge, m, arguments.students, arguments.teacher): m.name
-            for m in drugs[: arguments.molecules]
-            if m.name not in result["molecules"]
-        }
-        for done in as_completed(running):
-            result["molecules"][running[done]] = done.result()
-            result |= {"teacher": arguments.teacher, **provenance()}
-            result["summary"] = summary(result["molecules"], arguments.students)
-            arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-            print(running[done], json.dumps(done.result()), flush=True)
+    tasks = {
+        m.name: (m, arguments.students, arguments.teacher)
+        for m in drugs[: arguments.molecules]
+        if m.name not in result["molecules"]
+    }
+    for name, found in in_processes(judge, tasks, arguments.workers):
+        result["molecules"][name] = found
+        result |= {"teacher": arguments.teacher, **provenance()}
+        result["summary"] = summary(result["molecules"], arguments.students)
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+        print(name, json.dumps(found), flush=True)
     print(json.dumps(result["summary"], indent=2))
 
 

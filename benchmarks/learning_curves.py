@@ -12,11 +12,8 @@ learned (`distill/student/latent.py`), or a committee's disagreement. A stopped 
 
 import argparse
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +21,11 @@ from tempfile import TemporaryDirectory
 import matplotlib
 import numpy as np
 import torch
+from pool import in_processes
+from trial import errors_of, page
 
-from distill.data.label import children_of_one_thread
 from distill.evaluate import read_frames
 from distill.evaluate.frames import LabelledFrame
-from distill.evaluate.metrics import compute_metrics
-from distill.evaluate.predict import predict
 from distill.evaluate.report import provenance
 from distill.kernels import KernelStudent
 from distill.pretrained.recipe import WILDEST_FORCE
@@ -159,33 +155,11 @@ def run(folder: Path, name: str, steps: int) -> dict[str, float]:
     valid = frames_of(folder, "validation")
     frames = plan(folder, steps)[name]()
     student = trained(frames, valid, steps)
-    report = compute_metrics(predict(student, valid, progress=False))
     return {
-        "frames": len(frames),
-        "force_mae": report["force_mae"],
-        "force_rmse": report["force_rmse"],
-        "energy_rmse_within_a_molecule": report["energies"]["relative_rmse_per_atom"],
+        "labels": len(frames),
+        **errors_of(student, valid),
         "minutes": (time.monotonic() - started) / 60,
     }
-
-
-def document(results: dict) -> str:
-    """The page."""
-    lines = [
-        "# Which labels are worth their price?\n",
-        f"`benchmarks/learning_curves.py`: `{SIZE}`, {results['steps']:,} steps each, judged on "
-        f"the validation drugs. {results['date']}, {results['machine']['cpu']}, torch "
-        f"{results['versions']['torch']}.\n",
-        "| what | labels | force MAE (meV/Å) | force RMSE (meV/Å) | energy within a molecule, "
-        "RMSE (meV/atom) |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {name} | {r['frames']:,} | {1e3 * r['force_mae']:.1f} | {1e3 * r['force_rmse']:.1f} "
-        f"| {1e3 * r['energy_rmse_within_a_molecule']:.2f} |"
-        for name, r in results["runs"].items()
-    ]
-    return "\n".join([*lines, "\n![Learning curves](learning.png)\n"])
 
 
 def draw(results: dict, file: Path) -> None:
@@ -201,7 +175,7 @@ def draw(results: dict, file: Path) -> None:
         curve, *bars = figure.subplots(1, 3, width_ratios=[2, 1.6, 1])
         for kind in ("molecules", "frames of each"):
             rows = groups.get(kind, {}).values()
-            x, y = [r["frames"] for r in rows], [1e3 * r["force_mae"] for r in rows]
+            x, y = [r["labels"] for r in rows], [1e3 * r["force_mae"] for r in rows]
             curve.plot(x, y, "o-", ms=3, lw=1, label=f"more {kind}")
         curve.set(xscale="log", xlabel="labels", ylabel="force MAE (meV/Å)")
         curve.legend(frameon=False)
@@ -222,26 +196,25 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="the Markdown file")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--only", default="", help="runs whose name begins so")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, help="default: one a core")
     arguments = parser.parse_args()
     record = arguments.out.with_suffix(".json")
     results: dict = {"runs": {}, "steps": arguments.steps, **provenance()}
     if record.is_file():
         results["runs"] = json.loads(record.read_text())["runs"]
     names = [n for n in plan(arguments.folder, arguments.steps) if n.startswith(arguments.only)]
-    context = multiprocessing.get_context("spawn")
-    with children_of_one_thread(), ProcessPoolExecutor(arguments.workers, context) as pool:
-        running = {
-            pool.submit(run, arguments.folder, name, arguments.steps): name
-            for name in names
-            if name not in results["runs"]
-        }
-        for done in as_completed(running):
-            results["runs"][running[done]] = done.result()
-            results["runs"] = {n: results["runs"][n] for n in names if n in results["runs"]}
-            record.write_text(json.dumps(results, indent=2) + "\n")
-            print(running[done], done.result(), flush=True)
-    arguments.out.write_text(document(results))
+    tasks = {
+        name: (arguments.folder, name, arguments.steps)
+        for name in names
+        if name not in results["runs"]
+    }
+    for name, found in in_processes(run, tasks, arguments.workers):
+        results["runs"][name] = found
+        results["runs"] = {n: results["runs"][n] for n in names if n in results["runs"]}
+        record.write_text(json.dumps(results, indent=2) + "\n")
+        print(name, found, flush=True)
+    text = page("Which labels are worth their price?", "learning_curves.py", SIZE, results)
+    arguments.out.write_text(f"{text}\n![Learning curves]({arguments.out.stem}.png)\n")
     draw(results, arguments.out.with_suffix(".png"))
 
 

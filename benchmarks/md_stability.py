@@ -11,19 +11,16 @@ again: molecules that are in the file already are left out.
 
 import argparse
 import json
-import multiprocessing
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 import openmm
 from openmm import app, unit
+from pool import in_processes
 
 from distill import load_student
 from distill.data.explore import first_geometries
-from distill.data.label import children_of_one_thread
 from distill.data.molecules import Molecule, read_molecules
 from distill.evaluate.report import provenance
 from distill.student import Student
@@ -154,7 +151,7 @@ def main() -> None:
     parser.add_argument("--ps", type=float, default=100.0, help="of Langevin MD")
     parser.add_argument("--nve-ps", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, help="default: one a core")
     arguments = parser.parse_args()
     load_student(arguments.student)  # a wrong name is told before anything else is done
     result: dict = {"molecules": {}}
@@ -162,27 +159,22 @@ def main() -> None:
         result = json.loads(arguments.out.read_text())
     molecules = {m.name: m for m in read_molecules(arguments.source)}
     settings = arguments.temperatures, arguments.ps, arguments.nve_ps, arguments.seed
-    context = multiprocessing.get_context("spawn")
-    with (
-        children_of_one_thread(),
-        ProcessPoolExecutor(min(arguments.workers, len(molecules)), context) as pool,
-    ):
-        running = {
-            pool.submit(judge, arguments.student, molecule, *settings): name
-            for name, molecule in molecules.items()
-            if name not in result["molecules"]
+    tasks = {
+        name: (arguments.student, molecule, *settings)
+        for name, molecule in molecules.items()
+        if name not in result["molecules"]
+    }
+    for name, found in in_processes(judge, tasks, arguments.workers):
+        result["molecules"][name] = found
+        result |= {
+            "student": arguments.student,
+            "openmm": openmm.version.version,
+            **provenance(),
+            "summary": summary(result["molecules"]),
         }
-        for done in as_completed(running):
-            result["molecules"][running[done]] = done.result()
-            result |= {
-                "student": arguments.student,
-                "openmm": openmm.version.version,
-                **provenance(),
-                "summary": summary(result["molecules"]),
-            }
-            if arguments.out:
-                arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-            print(running[done], json.dumps(result["molecules"][running[done]]), flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+        print(name, json.dumps(found), flush=True)
     print(json.dumps(result["summary"], indent=2))
 
 

@@ -15,10 +15,7 @@ differences of forces between neighbours in the list of atoms. A stopped call go
 
 import argparse
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,14 +24,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from pool import in_processes
 from torch import Tensor
+from trial import errors_of, page
 
 import distill.train.module
 from distill import load_student
-from distill.data.label import children_of_one_thread
 from distill.evaluate import read_frames
-from distill.evaluate.metrics import compute_metrics
-from distill.evaluate.predict import predict
 from distill.evaluate.report import provenance
 from distill.kernels import KernelStudent
 from distill.pretrained.make import tame
@@ -155,7 +151,9 @@ def run(folder: Path, name: str, steps: int) -> dict[str, float]:
     if how.get("assistant"):
         graphs = graphs + load_graphs([folder / "assistant.h5"], student)
     if how.get("pairs"):
-        graphs = graphs + in_pairs(taught, load_student(folder / "original.safetensors"))
+        # nameless: two conformers of a drug are no pair in this sense
+        graphs = [replace(g, molecule="") for g in graphs]
+        graphs += in_pairs(taught, load_student(folder / "original.safetensors"))
     fit_reference(student, taught)
     config = TrainConfig(
         steps=steps, learning_rate=LEARNING_RATES[SIZE], steps_per_epoch=steps,
@@ -169,34 +167,7 @@ def run(folder: Path, name: str, steps: int) -> dict[str, float]:
 
     with TemporaryDirectory() as out, loss_of(loss):
         student = train(student, graphs, [], Path(out), config, progress=False)
-    report = compute_metrics(
-        predict(student, read_frames(folder / "validation.h5"), progress=False)
-    )
-    return {
-        "labels": len(graphs),
-        "force_mae": report["force_mae"],
-        "force_rmse": report["force_rmse"],
-        "energy_rmse_within_a_molecule": report["energies"]["relative_rmse_per_atom"],
-    }
-
-
-def document(results: dict) -> str:
-    """The page."""
-    lines = [
-        "# Which ways of distilling earn their place?\n",
-        f"`benchmarks/tricks.py`: `{SIZE}`, {results['steps']:,} steps each, judged on the "
-        f"validation drugs. {results['date']}, {results['machine']['cpu']}, torch "
-        f"{results['versions']['torch']}.\n",
-        "| what | labels | force MAE (meV/Å) | force RMSE (meV/Å) | energy within a molecule, "
-        "RMSE (meV/atom) |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {name} | {r['labels']:,} | {1e3 * r['force_mae']:.1f} | {1e3 * r['force_rmse']:.1f} "
-        f"| {1e3 * r['energy_rmse_within_a_molecule']:.2f} |"
-        for name, r in results["runs"].items()
-    ]
-    return "\n".join(lines) + "\n"
+    return {"labels": len(graphs), **errors_of(student, read_frames(folder / "validation.h5"))}
 
 
 def main() -> None:
@@ -208,25 +179,24 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="the Markdown file")
     parser.add_argument("--steps", type=int, default=15_000)
     parser.add_argument("--only", nargs="+", choices=[*RUNS], default=[*RUNS], help="runs")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, help="default: one a core")
     arguments = parser.parse_args()
     record = arguments.out.with_suffix(".json")
     results: dict = {"runs": {}, "steps": arguments.steps, **provenance()}
     if record.is_file():
         results["runs"] = json.loads(record.read_text())["runs"]
-    context = multiprocessing.get_context("spawn")
-    with children_of_one_thread(), ProcessPoolExecutor(arguments.workers, context) as pool:
-        running = {
-            pool.submit(run, arguments.folder, name, arguments.steps): name
-            for name in arguments.only
-            if name not in results["runs"]
-        }
-        for done in as_completed(running):
-            results["runs"][running[done]] = done.result()
-            results["runs"] = {n: results["runs"][n] for n in RUNS if n in results["runs"]}
-            record.write_text(json.dumps(results, indent=2) + "\n")
-            print(running[done], done.result(), flush=True)
-    arguments.out.write_text(document(results))
+    tasks = {
+        name: (arguments.folder, name, arguments.steps)
+        for name in arguments.only
+        if name not in results["runs"]
+    }
+    for name, found in in_processes(run, tasks, arguments.workers):
+        results["runs"][name] = found
+        results["runs"] = {n: results["runs"][n] for n in RUNS if n in results["runs"]}
+        record.write_text(json.dumps(results, indent=2) + "\n")
+        print(name, found, flush=True)
+    title = "Which ways of distilling earn their place?"
+    arguments.out.write_text(page(title, "tricks.py", SIZE, results))
 
 
 if __name__ == "__main__":
