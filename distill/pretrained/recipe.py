@@ -38,6 +38,14 @@ TRAIN = (
         ),
     ),
     Part(
+        "recombined",
+        "recombined:train",
+        Sampling(
+            frames=3, md="scout", temperatures=(300.0, 500.0, 700.0, 1000.0), conformers=2,
+            displaced=0.05, stretched=0.05, turned=0.1,
+        ),
+    ),
+    Part(
         "dipeptides",
         "dipeptides:train",
         Sampling(
@@ -48,6 +56,11 @@ TRAIN = (
         "dimers",
         "dimers:train",
         Sampling(frames=8, temperatures=(200.0, 300.0, 500.0), conformers=1),
+    ),
+    Part(
+        "clusters",
+        "clusters:train",
+        Sampling(frames=6, temperatures=(200.0, 300.0, 500.0, 700.0), conformers=1),
     ),
     Part(
         "ions",

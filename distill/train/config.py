@@ -28,6 +28,7 @@ class TrainConfig:
     relative_energy_weight: float = 0.0
     averaging: float = 0.998
     clip: float = 10.0
+    weight_decay: float = 0.0
     warm_up_steps: int = 200
     decay: float = 1.0
     steps_per_epoch: int = 250

@@ -136,16 +136,17 @@ class Distillation(L.LightningModule):
         """Muon for the matrices, AdamW for the embedding and the biases (or for all)."""
         named = dict(self.student.painn.named_parameters())
         rate, muon = self.options.learning_rate, self.options.optimizer == "muon"
+        decay = self.options.weight_decay
         matrices = [
             p for n, p in named.items() if muon and p.ndim == 2 and not n.startswith("embedding")
         ]
         ids = {id(p) for p in matrices}
         others = [p for p in named.values() if id(p) not in ids]
         found: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=rate, weight_decay=0.0, fused=True)
+            torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True)
         ]
         if matrices:
-            found.insert(0, Muon(matrices, lr=rate))
+            found.insert(0, Muon(matrices, lr=rate, weight_decay=decay))
         return found
 
     def progress(self) -> float:

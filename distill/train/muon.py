@@ -17,10 +17,21 @@ ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum (Nesterov's), orthogonalized, for 2-dimensional parameters, all with gradients."""
+    """Momentum (Nesterov's), orthogonalized, for 2-dimensional parameters, all with gradients.
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95):
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+    weight_decay: as AdamW's; each step takes lr times that part of the weights away.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(
+            parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        )
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -32,6 +43,7 @@ class Muon(torch.optim.Optimizer):
             ]
             torch._foreach_lerp_(averages, gradients, 1.0 - momentum)
             updates = orthogonal(torch._foreach_lerp(gradients, averages, momentum))
+            torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
             # so that entries move as far as AdamW's would
             rates = [-0.2 * group["lr"] * max(p.shape) ** 0.5 for p in parameters]
             torch._foreach_add_(parameters, torch._foreach_mul(updates, rates))

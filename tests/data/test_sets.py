@@ -35,7 +35,7 @@ def everything() -> dict[str, dict[str, list]]:
     ("kind", "least"),
     [
         ("drugs", 1400), ("fragments", 1000), ("recombined", 5000), ("dipeptides", 625),
-        ("dimers", 700), ("ions", 40),
+        ("dimers", 700), ("clusters", 1600), ("ions", 40),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
@@ -66,7 +66,8 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
     # a dimer of a training molecule and a test molecule is in the test split
     scaffolds["train"] |= {
         scaffold(Chem.MolFromSmiles(part))
-        for molecule in everything["dimers"]["train"]
+        for kind in ("dimers", "clusters")
+        for molecule in everything[kind]["train"]
         for part in molecule.smiles.split(".")
     }
     assert not scaffolds["train"] & scaffolds["validation"]
@@ -169,6 +170,25 @@ def test_dimers_touch_and_can_be_sampled(everything: dict) -> None:
             assert 0.8 - 1e-9 < ratio.min() < 1.3 + 1e-9
     frames = sample(everything["dimers"]["train"][0], Sampling(frames=6, temperatures=(300.0,)))
     assert len(frames) >= 6
+
+
+@slow
+def test_clusters_are_compact(everything: dict) -> None:
+    molecules = everything["clusters"]["train"]
+    sizes = {len(Chem.GetMolFrags(molecule.rdmol)) for molecule in molecules}
+    assert sizes == {1, 3, 4, 5, 6}
+    for molecule in molecules[:40]:
+        radii = vdw_radii[molecule.numbers]
+        parts = Chem.GetMolFrags(molecule.rdmol)
+        of_part = np.zeros(len(molecule), dtype=int)
+        for k, part in enumerate(parts):
+            of_part[list(part)] = k
+        for positions in molecule.positions:
+            ratio = cdist(positions, positions) / (radii[:, None] + radii[None])
+            ratio[of_part[:, None] == of_part[None]] = np.inf
+            assert ratio.min() > 0.8 - 1e-9
+            # nobody is alone
+            assert all(ratio[list(part)].min() < 1.3 + 1e-9 for part in parts if len(parts) > 1)
 
 
 def test_wrong_names() -> None:

@@ -38,12 +38,15 @@ def test_singular_and_zero_matrices_stay_finite():
     assert torch.equal(zero, torch.zeros(32, 64))
 
 
-def test_steps_are_those_of_torch():
+@pytest.mark.parametrize("weight_decay", [0.0, 20.0])
+def test_steps_are_those_of_torch(weight_decay):
     torch.manual_seed(0)
     ours = [p for p in Student.untrained("ultra-tiny").painn.parameters() if p.ndim == 2]
     theirs, start = copy.deepcopy(ours), copy.deepcopy(ours)
-    mine = Muon(ours, lr=2e-3)
-    other = torch.optim.Muon(theirs, lr=2e-3, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    mine = Muon(ours, lr=2e-3, weight_decay=weight_decay)
+    other = torch.optim.Muon(
+        theirs, lr=2e-3, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
     for _ in range(3):
         for a, b in zip(ours, theirs):
             a.grad = torch.randn_like(a)

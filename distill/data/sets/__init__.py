@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from distill.data.molecules import Molecule
+from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import fragments
@@ -24,6 +25,7 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "dipeptides": dipeptides,
     "recombined": recombined,
     "dimers": dimers,
+    "clusters": clusters,
     "ions": ions,
 }
 

@@ -40,7 +40,7 @@ CONTACT = (0.8, 1.3)
 @lru_cache(maxsize=1)
 def dimers() -> tuple[Molecule, ...]:
     """All pairs but those of two like charges, which fly apart."""
-    monomers = {name: _embedded(name, smiles) for name, smiles in MONOMERS.items()}
+    monomers = {name: embedded(name, smiles) for name, smiles in MONOMERS.items()}
     found = []
     for (first, a), (second, b) in combinations_with_replacement(monomers.items(), 2):
         if Chem.GetFormalCharge(a) * Chem.GetFormalCharge(b) <= 0:
@@ -48,7 +48,8 @@ def dimers() -> tuple[Molecule, ...]:
     return tuple(found)
 
 
-def _embedded(name: str, smiles: str) -> Chem.Mol:
+def embedded(name: str, smiles: str) -> Chem.Mol:
+    """A monomer with a conformer."""
     return starts_of(from_smiles(smiles, name), 1, seed=1)[0]
 
 
@@ -58,7 +59,7 @@ def _pair(name: str, a: Chem.Mol, b: Chem.Mol) -> Molecule:
     touching = radii[0][:, None] + radii[1][None, :]
     geometries = []
     for _ in range(GEOMETRIES):
-        x, y = (_turned(mol, rng) for mol in (a, b))
+        x, y = (turned_about(mol, rng) for mol in (a, b))
         direction = rng.normal(size=3)
         direction /= np.linalg.norm(direction)
         away = contact_distance(x, y, direction, rng.uniform(*CONTACT) * touching)
@@ -78,7 +79,8 @@ def contact_distance(x: np.ndarray, y: np.ndarray, along: np.ndarray, reach: np.
     return float(np.max(np.where(square >= 0, -ahead + np.sqrt(np.maximum(square, 0)), -np.inf)))
 
 
-def _turned(mol: Chem.Mol, rng: np.random.Generator) -> np.ndarray:
+def turned_about(mol: Chem.Mol, rng: np.random.Generator) -> np.ndarray:
+    """Its positions (N, 3) in Å, centred, in a random orientation."""
     positions = mol.GetConformer().GetPositions()
     turn = Rotation.random(rng=rng)
     return np.asarray(turn.apply(positions - positions.mean(0)))
