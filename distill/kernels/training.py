@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.kernels.library import call, pointer
-from distill.kernels.weights import INTERVALS, aligned, describe, layout, pack, sizes
+from distill.kernels.weights import INTERVALS, aligned, describe, pack, sizes
 from distill.student.student import Student
 
 DISPLACEMENT = 0.0007
@@ -72,7 +72,6 @@ class TrainingKernel:
         self.meta = describe(student, intervals or INTERVALS[dtype])
         self.threads = threads
         self.parameters, packed = sizes(self.meta)
-        self.layout = layout(student)
         self.packed = aligned(packed, dtype)
         self._model = (
             pointer(self.meta), len(self.meta), 8 * self.packed.itemsize, pointer(self.packed),
@@ -80,8 +79,6 @@ class TrainingKernel:
 
     def set_parameters(self, flat: NDArray[Any]) -> None:
         """Takes new weights, flat as ``named_parameters`` orders them."""
-        if self.layout is not None:
-            flat = flat[self.layout]
         pack(self.meta, np.ascontiguousarray(flat, dtype=self.packed.dtype), self.packed)
 
     def evaluate(self, batch: KernelBatch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -115,7 +112,4 @@ class TrainingKernel:
             "distill_gradients", *self._model, ctypes.addressof(batch.pointers), pointer(v),
             pointer(eps), pointer(plus), pointer(minus), self.threads, pointer(result),
         )  # fmt: skip
-        if self.layout is None:
-            return result
-        # the gradient by a shared weight is the sum of those by its copies
-        return np.bincount(self.layout, result).astype(result.dtype)
+        return result

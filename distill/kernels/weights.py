@@ -37,28 +37,9 @@ def sizes(meta: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def flat_parameters(student: Student, dtype: str) -> NDArray[Any]:
-    """All that the kernel calls parameters, one after the other; see :func:`layout`."""
+    """All trainable parameters, one after the other as in ``named_parameters``."""
     flat = torch.cat([p.detach().cpu().reshape(-1) for p in student.painn.parameters()])
-    found, order = flat.numpy().astype(DTYPES[dtype]), layout(student)
-    return found if order is None else found[order]
-
-
-def layout(student: Student) -> NDArray[np.int64] | None:
-    """Where each of the kernel's parameters is among the student's, laid out flat as in
-    ``named_parameters``. The kernel knows no shared weights and has a copy for each layer; None
-    where there are none to copy."""
-    painn = student.painn
-    starts, start = {}, 0
-    for p in painn.parameters():
-        starts[id(p)], start = start, start + p.numel()
-    found = []
-    for name, p in painn.named_parameters(remove_duplicate=False):
-        count = p.numel()
-        if name.startswith(f"updates.{len(painn.updates) - 1}.a.2."):
-            count = 2 * painn.hidden * count // len(p)  # nobody reads the rest
-        found.append(np.arange(starts[id(p)], starts[id(p)] + count))
-    order = np.concatenate(found)
-    return order if student.config.shared else None
+    return flat.numpy().astype(DTYPES[dtype])
 
 
 def prepare(

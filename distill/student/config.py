@@ -12,8 +12,7 @@ class StudentConfig:
     """Architecture of a student.
 
     hidden: features per atom (a multiple of 16). layers: interactions. n_radial: Bessel functions.
-    cutoff: Å. elements: atomic numbers the student knows, in the order of its embedding. shared:
-    whether all layers but the first have the same networks, and only filters of their own.
+    cutoff: Å. elements: atomic numbers the student knows, in the order of its embedding.
     """
 
     size: str
@@ -22,7 +21,6 @@ class StudentConfig:
     n_radial: int = 20
     cutoff: float = 5.0
     elements: tuple[int, ...] = ELEMENTS
-    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.hidden <= 0 or self.hidden % 16:

@@ -32,8 +32,7 @@ def save_student(student: Student, path: str | Path) -> None:
         "format_version": FORMAT_VERSION,
         "architecture": {"family": "PaiNN", **student.config.as_dict()},
     }
-    state, again = student.state_dict(), shared_weights(student)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items() if k not in again}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -44,12 +43,6 @@ def save_student(student: Student, path: str | Path) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def shared_weights(student: Student) -> set[str]:
-    """Names of weights that are there under an earlier name, too; a file holds them once."""
-    once = {name for name, _ in student.named_parameters()}
-    return {name for name, _ in student.named_parameters(remove_duplicate=False)} - once
 
 
 def student_path(name_or_path: str | Path) -> Path:
@@ -125,10 +118,7 @@ def load_student(
         if tensors["painn.embedding.weight"].dtype == torch.float64:
             student.double()
         student.latent = Latent.from_file(tensors, header.get("uncertainty"))
-        missing, unexpected = student.load_state_dict(tensors, strict=False)
-        odd = [*unexpected, *(set(missing) - shared_weights(student))]
-        if odd:
-            raise LookupError(f"its weights do not fit: {odd[0]}")
+        student.load_state_dict(tensors)
     except (
         LookupError,
         AttributeError,

@@ -85,18 +85,8 @@ class PaiNN(nn.Module):
             Message(f, config.n_radial, vectors_in=k > 0) for k in range(config.layers)
         )
         self.updates = nn.ModuleList(Update(f, vectors_out=k < last) for k in range(config.layers))
-        if config.shared:
-            self.share_networks()
         self.readout = mlp(f, f // 2, 1)
         self.zbl = ZBL(config.elements)
-
-    def share_networks(self) -> None:
-        """Gives the third layer and those after it the second one's networks."""
-        # the last update reads the first two thirds of what its network says
-        for message in self.messages[2:]:
-            message.phi = self.messages[1].phi
-        for update in self.updates[2:]:
-            update.mix, update.a = self.updates[1].mix, self.updates[1].a
 
     def forward(self, species: Tensor, vectors: Tensor, edges: EdgeList) -> Tensor:
         """species (N,) indices into the elements; vectors (E, 3) in Å, from centre to neighbour.

@@ -82,11 +82,10 @@ def untrained(size: str) -> Student:
     return student
 
 
-def odd(layers: int, shared: bool = False) -> Student:
+def odd(layers: int) -> Student:
     """A number of features that is no power of two."""
     torch.manual_seed(5)
-    config = StudentConfig("odd", 48, layers, elements=(1, 6, 7, 8), shared=shared)
-    return Student(config).eval()
+    return Student(StudentConfig("odd", hidden=48, layers=layers, elements=(1, 6, 7, 8))).eval()
 
 
 CASES: dict[str, tuple[Callable[[], Student], Callable[[], Atoms], float]] = {
@@ -102,7 +101,6 @@ CASES: dict[str, tuple[Callable[[], Student], Callable[[], Atoms], float]] = {
     "original": (lambda: load_student("original"), water, 6.0),
     "one layer": (lambda: odd(1), ethanol, 5.0),
     "48 features": (lambda: odd(2), ethanol, 5.0),
-    "shared networks": (lambda: odd(4, shared=True), ethanol, 5.0),
 }
 QUICK = list(CASES)[:1]
 SLOW = list(CASES)[1:]

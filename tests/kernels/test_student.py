@@ -71,7 +71,6 @@ def test_every_instruction_set_agrees(
         StudentConfig("odd", hidden=16, layers=1, n_radial=4),
         StudentConfig("odd", hidden=48, layers=4, n_radial=7, cutoff=4.0),
         StudentConfig("odd", hidden=80, layers=2, n_radial=12, elements=(8, 1, 6)),
-        StudentConfig("odd", hidden=32, layers=4, n_radial=9, shared=True),
     ],
 )
 def test_other_architectures(

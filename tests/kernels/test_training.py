@@ -1,13 +1,11 @@
 """Gradients of a batch by the kernel against the double backward in float64."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 
-from distill.student import Student, StudentConfig
+from distill.student import Student
 from distill.train.graphs import Capacity, Graph, collate
 from distill.train.kernel_step import KernelInput, KernelStep
 from distill.train.step import EagerStep, Loss, parameters_of
@@ -46,32 +44,6 @@ def graphs(student: Student, systems: dict[str, Atoms], rng: np.random.Generator
 
 def flat(gradients: tuple[torch.Tensor, ...]) -> torch.Tensor:
     return torch.cat([g.reshape(-1).double() for g in gradients])
-
-
-def test_gradients_by_shared_weights_add_up(systems: dict[str, Atoms]) -> None:
-    """Against a student with a copy of the weights in each layer."""
-    torch.manual_seed(2)
-    shared = Student(StudentConfig("odd", hidden=32, layers=4, n_radial=6, shared=True)).double()
-    apart = Student(replace(shared.config, shared=False)).double()
-    state = shared.state_dict()
-    for name in state:  # the last layer of one with its own weights says less
-        if name.startswith("painn.updates.3.a.2."):
-            state[name] = state[name][: 2 * 32]
-    apart.load_state_dict(state)
-    atoms = systems["drug"]
-    forces = np.random.default_rng(0).normal(size=(len(atoms), 3))
-    batch = KernelInput.of([Graph.build(atoms.numbers, atoms.positions, 1.0, forces, 5.0)])
-    found, expected = (
-        KernelStep(s, Loss(), "float64")(parameters_of(s), batch) for s in (shared, apart)
-    )
-    assert torch.allclose(found[0], expected[0])
-    summed = {name: torch.zeros_like(p) for name, p in shared.painn.named_parameters()}
-    names = {id(p): name for name, p in shared.painn.named_parameters()}
-    everywhere = dict(shared.painn.named_parameters(remove_duplicate=False))
-    for (name, _), gradient in zip(apart.painn.named_parameters(), expected[1]):
-        summed[names[id(everywhere[name])]][: len(gradient)] += gradient
-    for (name, expected_sum), gradient in zip(summed.items(), found[1]):
-        assert torch.allclose(gradient, expected_sum, rtol=1e-9, atol=1e-12), name
 
 
 @pytest.mark.parametrize("threads", [1, 2])

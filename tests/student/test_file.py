@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import distill
 from distill import DistillError
-from distill.student import SIZES, Student, StudentConfig, load_student, save_student
+from distill.student import SIZES, Student, load_student, save_student
 from distill.student.file import read_header
 
 
@@ -49,26 +49,6 @@ def test_round_trip_is_bit_exact(size, dtype, tmp_path):
     assert state.keys() == again.keys()
     assert all(torch.equal(state[k], again[k]) and state[k].dtype == again[k].dtype for k in state)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-
-
-def test_shared_weights_are_stored_once(tmp_path):
-    torch.manual_seed(1)
-    student = Student(StudentConfig("mine", hidden=16, layers=4, shared=True))
-    save_student(student, tmp_path / "a.safetensors")
-    loaded = load_student(tmp_path / "a.safetensors")
-    parameters = dict(loaded.named_parameters())
-    stored = load_file(tmp_path / "a.safetensors")
-    assert parameters.keys() == stored.keys() - {"reference"}
-    assert loaded.painn.updates[3].a is loaded.painn.updates[1].a
-    for name, parameter in student.named_parameters():
-        assert torch.equal(parameters[name], parameter)
-    save_student(loaded, tmp_path / "b.safetensors")
-    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    del stored["painn.updates.1.mix.weight"]
-    header, _ = read_header(tmp_path / "a.safetensors")
-    save_file(stored, tmp_path / "c.safetensors", metadata={"distill": json.dumps(header)})
-    with pytest.raises(DistillError, match=r"c\.safetensors"):
-        load_student(tmp_path / "c.safetensors")
 
 
 def test_loading_gives_float32_unless_asked(file):

@@ -92,8 +92,7 @@ def pack(student: Student, device: torch.device) -> Weights:
         phi2, phi2_b = dense(message.phi[2], parts_out=parts)
         mix, _ = dense(update.mix, parts_out=2)
         a1, a1_b = dense(update.a[0], parts_in=2)
-        # a network shared with other layers says more than the last one reads
-        a2, a2_b = dense(update.a[2], parts_out=len(update.a[2].bias) // features)
+        a2, a2_b = dense(update.a[2], parts_out=outputs)
         layers.append(
             LayerWeights(
                 table=put(table, len(table), parts, f),
@@ -104,13 +103,13 @@ def pack(student: Student, device: torch.device) -> Weights:
                 mix=put(mix[0], 2, f, f),
                 a1=put(a1[:, 0], 2, f, h),
                 a1_b=put(a1_b[0], h),
-                a2=put(a2[0, :outputs], outputs, h, f),
-                a2_b=put(a2_b[:outputs], outputs, f),
+                a2=put(a2[0], outputs, h, f),
+                a2_b=put(a2_b, outputs, f),
                 phi1_t=put(phi1[0, 0].mT, f, f),
                 phi2_t=put(phi2[0].mT, parts, f, f),
                 mix_t=put(mix[0].mT, 2, f, f),
                 a1_t=put(a1[:, 0].mT, 2, h, f),
-                a2_t=put(a2[0, :outputs].mT, outputs, f, h),
+                a2_t=put(a2[0].mT, outputs, f, h),
             )
         )
 
