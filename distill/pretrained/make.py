@@ -74,7 +74,8 @@ def make_student(
     fit_reference(student, train_graphs)
     config = TrainConfig(
         steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
-        decay=recipe.DECAY, steps_per_epoch=1000, max_valid=300,
+        weight_decay=recipe.WEIGHT_DECAYS[size], decay=recipe.DECAY, steps_per_epoch=1000,
+        max_valid=300,
     )  # fmt: skip
     out = folder / f"train-{size}"
     resume = (out / "last.ckpt").is_file()
@@ -88,6 +89,7 @@ def make_student(
             "steps": steps,
             "seed": recipe.SEED,
             "learning_rate": recipe.LEARNING_RATES[size],
+            "weight_decay": recipe.WEIGHT_DECAYS[size],
         },
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }

@@ -16,8 +16,8 @@ class TrainConfig:
     With steps, the same seed gives the same run; minutes depend on the machine's mood. decay: the
     last part of the budget, in which the learning rate falls; before, it is constant, and a run
     resumed with a larger budget goes on from there as if that had been its budget from the start
-    (Hu et al., arXiv 2404.06395 (2024)). relative_energy_weight: see `distill.train.step.Loss`;
-    above 0, geometries of the same molecule come in pairs.
+    (Hu et al., arXiv 2404.06395 (2024)). force_delta and relative_energy_weight: see
+    `distill.train.step.Loss`; with the latter, geometries of the same molecule come in pairs.
     """
 
     minutes: float | None = None
@@ -26,6 +26,7 @@ class TrainConfig:
     learning_rate: float = 2e-3
     energy_weight: float = 10.0
     relative_energy_weight: float = 0.0
+    force_delta: float = 0.0
     averaging: float = 0.998
     clip: float = 10.0
     weight_decay: float = 0.0

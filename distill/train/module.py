@@ -91,7 +91,7 @@ class Distillation(L.LightningModule):
         self.valid_batches: list[AnyBatch] = []
         kernel = use_kernel(config.backend, config.accelerator)
         pairs = config.relative_energy_weight > 0
-        self.loss = Loss(config.energy_weight, config.relative_energy_weight)
+        self.loss = Loss(config.energy_weight, config.relative_energy_weight, config.force_delta)
         self.stream = BatchStream(student, train, self.capacity, config.seed, kernel, pairs)
         self.set_valid(valid)
         self.average = [p.detach().clone() for p in parameters_of(student)]

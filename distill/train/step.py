@@ -33,6 +33,10 @@ COMPONENTS = ("loss", "force_loss", "energy_loss", "force_sse")
 class Loss:
     """Mean norm of the force error (eV/Å) + energy_weight x mean |energy error| per atom (eV).
 
+    With a force_delta (eV/Å), a norm n counts as sqrt(n^2 + delta^2) - delta: below delta by its
+    square (the pseudo-Huber loss). Its gradient fades as errors do, where that of the norm has one
+    length to the end.
+
     With a relative weight, energy_weight goes to the error that geometries of the same molecule
     have in common, and relative_weight to what is left: the former is a wrong heat of formation,
     the latter is what MD feels, and many times smaller.
@@ -40,13 +44,17 @@ class Loss:
 
     energy_weight: float = 10.0
     relative_weight: float = 0.0
+    force_delta: float = 0.0
 
     def __call__(self, batch: Any, energy: Tensor, forces: Tensor) -> tuple[Tensor, ...]:
         """batch: a Batch or a KernelInput."""
         squared = ((forces - batch.forces) ** 2).sum(-1) * batch.atom_weight
         atoms, molecules = batch.atom_weight.sum(), batch.molecule_weight.sum()
         # the norm's gradient is undefined at zero, where padding lives
-        force = ((squared + 1e-10).sqrt() * batch.atom_weight).sum() / atoms
+        force = counted = ((squared + 1e-10).sqrt() * batch.atom_weight).sum() / atoms
+        if self.force_delta:
+            soft = (squared + self.force_delta**2).sqrt() - self.force_delta
+            counted = (soft * batch.atom_weight).sum() / atoms
         error = (energy - batch.energy) * batch.inverse_size * batch.molecule_weight
         per_atom = error.abs().sum() / molecules
         energy_loss = self.energy_weight * per_atom
@@ -56,7 +64,7 @@ class Loss:
                 self.energy_weight * common.abs().sum()
                 + self.relative_weight * (error - common).abs().sum()
             ) / molecules
-        return force + energy_loss, force, per_atom, squared.sum() / atoms
+        return counted + energy_loss, force, per_atom, squared.sum() / atoms
 
     @staticmethod
     def _common(batch: Any, error: Tensor) -> Tensor:

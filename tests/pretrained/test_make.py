@@ -32,7 +32,7 @@ def test_a_small_budget_runs_to_the_end(
     student = load_student(tmp_path / "ultra-tiny.safetensors")
     card = student.card
     assert card["teacher"]["name"] == "gfn2-xtb"
-    assert card["training"] == {"steps": 30, "seed": 0, "learning_rate": 5e-3}
+    assert card["training"]["steps"] == 30 and card["training"]["seed"] == 0
     assert card["training_set"]["ions"] == "1 molecules, 30 geometries"
     report = json.loads((tmp_path / "held-out-ultra-tiny" / "report.json").read_text())
     assert card["held_out"]["force_rmse"] == report["force_rmse"] > 0

@@ -72,6 +72,16 @@ def test_relative_energies_are_those_within_a_molecule(exact: Student, graphs: l
     assert float(loss - force) == pytest.approx(10 * common + 100 * left)
 
 
+def test_small_force_errors_count_by_their_square(exact: Student, graphs: list[Graph]) -> None:
+    batch = batch_of(graphs[:2], exact, Capacity(32, 160, 6), double=True)
+    for norm, delta, expected in ((1e-3, 0.5, 1e-6), (50.0, 0.5, 49.5025), (0.3, 0.4, 0.1)):
+        forces = batch.forces + norm * torch.tensor([0.6, 0.0, -0.8])
+        loss, force, _, squares = Loss(force_delta=delta)(batch, batch.energy, forces)
+        assert float(loss) == pytest.approx(expected, rel=1e-3)
+        assert float(force) == pytest.approx(norm, rel=1e-3)
+        assert float(squares) == pytest.approx(norm**2, rel=1e-3)
+
+
 def test_the_kernel_s_batch_has_the_same_groups(student: Student, graphs: list[Graph]) -> None:
     named = [replace(g, molecule=name) for g, name in zip(graphs, ("a", "", "b", "a", ""))]
     assert KernelInput.of(named).group.tolist() == [0, 1, 2, 0, 4]
@@ -79,11 +89,9 @@ def test_the_kernel_s_batch_has_the_same_groups(student: Student, graphs: list[G
     assert padded.group.tolist() == [0, 1, 2, 0, 4, 5, 6]
 
 
-@pytest.mark.parametrize("relative", [0.0, 50.0])
-def test_gradients_are_slopes_of_the_loss(
-    exact: Student, graphs: list[Graph], relative: float
-) -> None:
-    step = EagerStep(exact, Loss(ENERGY_WEIGHT, relative))
+@pytest.mark.parametrize("loss", [Loss(10.0), Loss(10.0, 50.0), Loss(10.0, force_delta=0.3)])
+def test_gradients_are_slopes_of_the_loss(exact: Student, graphs: list[Graph], loss: Loss) -> None:
+    step = EagerStep(exact, loss)
     some = [replace(g, molecule="methanol") for g in graphs[:4]]
     batch = batch_of(some, exact, Capacity(32, 160, 6), double=True)
     parameters = [p.detach().clone() for p in parameters_of(exact)]
