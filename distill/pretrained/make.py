@@ -74,8 +74,8 @@ def make_student(
     fit_reference(student, train_graphs)
     config = TrainConfig(
         steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
-        weight_decay=recipe.WEIGHT_DECAYS[size], decay=recipe.DECAY, steps_per_epoch=1000,
-        max_valid=300,
+        weight_decay=recipe.WEIGHT_DECAYS[size], force_delta=recipe.FORCE_DELTA,
+        energy_weight=recipe.ENERGY_WEIGHT, decay=recipe.DECAY, steps_per_epoch=1000, max_valid=300,
     )  # fmt: skip
     out = folder / f"train-{size}"
     resume = (out / "last.ckpt").is_file()
@@ -90,6 +90,8 @@ def make_student(
             "seed": recipe.SEED,
             "learning_rate": recipe.LEARNING_RATES[size],
             "weight_decay": recipe.WEIGHT_DECAYS[size],
+            "force_delta": recipe.FORCE_DELTA,
+            "energy_weight": recipe.ENERGY_WEIGHT,
         },
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
