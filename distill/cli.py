@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -461,31 +462,43 @@ def info(
 def export(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
-    kind: Annotated[str, typer.Option("--format", help="torchscript.")] = "torchscript",
+    kind: Annotated[str, typer.Option("--format", help="torchscript or mliap.")] = "torchscript",
+    dtype: Annotated[str, typer.Option(help="Of mliap: float32 or float64.")] = "float32",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Writes a student as a file that runs without this package.
+    """Writes a student as a file for other programs.
 
-    The TorchScript file loads with torch.jit.load (or in C++) and gives energy, forces =
+    The TorchScript file runs without this package: torch.jit.load (or C++) gives energy, forces =
     model(positions, numbers, edge_index, edge_shift), in eV and Å: positions (N, 3), numbers (N,)
     int64, edge_index (2, E) int64 with both directions of every pair, edge_shift (E, 3).
 
-    Example: `distill export tiny --format torchscript -o tiny.pt`
+    The mliap file is for LAMMPS: pair_style mliap unified FILE 1.
+
+    Example: `distill export tiny --format mliap -o tiny.mliap.pkl`
     """
-    if kind in ("onnx", "aoti", "mliap"):
-        raise DistillError(f"Export to {kind} comes in a later version; there is torchscript now.")
-    if kind != "torchscript":
-        raise DistillError(f"Unknown format '{kind}'; there is torchscript.")
+    exports = {entry.name: entry for entry in entry_points(group="distill.exports")}
+    if kind in ("onnx", "aoti"):
+        raise DistillError(f"Export to {kind} comes in a later version.")
+    if kind != "torchscript" and kind not in exports:
+        known = ", ".join(["torchscript", *exports])
+        raise DistillError(f"Unknown format '{kind}'; there is {known}.")
     if out.is_dir():
         raise DistillError(f"{out} is a folder; give a file (-o).")
     if out.exists() and not force:
         raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
     check_room(out)
-    from distill.export import export_torchscript
     from distill.student.file import load_student
 
-    export_torchscript(load_student(student), out)
-    Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of TorchScript.", highlight=False)
+    if kind == "torchscript":
+        from distill.export import export_torchscript
+
+        export_torchscript(load_student(student), out)
+        hint = ""
+    else:
+        hint = exports[kind].load()(student, out, dtype)
+    Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of {kind}.", highlight=False)
+    if hint:
+        Console().print(hint, highlight=False, markup=False)
 
 
 @app.command()

@@ -124,6 +124,32 @@ class KernelStudent:
         )  # fmt: skip
         return Answer(energies, forces, virial, _closest(closest), distances)
 
+    def evaluate_part(
+        self, numbers: Any, owned: int, centre: Any, neighbour: Any, vectors: Any
+    ) -> Answer:
+        """Of a part of a system with the ghost atoms around it, as a rank of LAMMPS has it.
+
+        numbers (N,) of all; the first ``owned`` of them count: energies and distances are theirs,
+        forces (N, 3) are minus the gradient of their energy. Pairs (centre, neighbour), both (P,),
+        and vectors (P, 3) from one to the other: full neighbour lists, each centre's without a gap,
+        of all atoms within (layers - 1) cutoffs of the owned ones. On one thread.
+        """
+        z, i, j = (np.ascontiguousarray(x, dtype=np.int32) for x in (numbers, centre, neighbour))
+        v = np.ascontiguousarray(vectors, dtype=np.float64)
+        if not 0 <= owned <= len(z):
+            raise DistillError(f"owned is {owned}, but there are {len(z)} atoms.")
+        if not len(i) == len(j) == len(v) or v.shape != (len(v), 3):
+            raise DistillError("centre and neighbour must be (P,), vectors (P, 3).")
+        _, forces, virial, closest = _results(len(z))
+        energies = np.empty(owned)
+        distances = None if self._latent is None else np.empty(owned)
+        call(
+            "distill_evaluate_part", *self._model, len(z), owned, pointer(z), len(i), pointer(i),
+            pointer(j), pointer(v), pointer(energies), pointer(forces), pointer(virial),
+            pointer(closest), pointer(self._latent), pointer(distances),
+        )  # fmt: skip
+        return Answer(energies, forces, virial, _closest(closest), distances)
+
     @property
     def rebuilds(self) -> int:
         """How often the neighbour list has been built."""

@@ -38,14 +38,6 @@ TRAIN = (
         ),
     ),
     Part(
-        "recombined",
-        "recombined:train:3000",
-        Sampling(
-            frames=3, md="scout", temperatures=(300.0, 500.0, 700.0, 1000.0), conformers=2,
-            displaced=0.05, stretched=0.05, turned=0.1,
-        ),
-    ),
-    Part(
         "dipeptides",
         "dipeptides:train",
         Sampling(

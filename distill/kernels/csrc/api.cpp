@@ -98,7 +98,8 @@ const std::vector<T> &basis_of(const Student &st) {
   return basis;
 }
 
-std::vector<int32_t> species(const Student &st, int64_t n, const int64_t *numbers) {
+template <class Integer>
+std::vector<int32_t> species(const Student &st, int64_t n, const Integer *numbers) {
   std::vector<int32_t> found(n);
   for (int64_t i = 0; i < n; ++i) {
     const int z = numbers[i] >= 0 && numbers[i] < 256 ? st.species_of[numbers[i]] : -1;
@@ -119,7 +120,7 @@ int usable_threads(int threads, int64_t n_atoms) {
 template <class T>
 void run(const Student &st, const void *packed, int n, const int32_t *kinds, const double *x,
          const Candidates &candidates, const double *cotangent, int threads,
-         const int32_t *order, double *energies, double *forces, double *virial,
+         const int32_t *order, const int *within, double *energies, double *forces, double *virial,
          double *closest, const void *latent, double *distances) {
   const size_t rows = n ? candidates.rows() : 0;
   std::vector<double> e(rows), f(3 * rows), d(distances ? n : 0);
@@ -133,6 +134,7 @@ void run(const Student &st, const void *packed, int n, const int32_t *kinds, con
   p.candidates = &candidates;
   p.cotangent = cotangent;
   p.threads = threads;
+  p.within = within;
   if (latent) {
     p.latent.mean = static_cast<const T *>(latent);
     p.latent.whitening = p.latent.mean + size_t(st.shape.n_elements) * st.shape.hidden;
@@ -175,6 +177,74 @@ void one_direction(int64_t n, int64_t n_edges, const int64_t *centre, const int6
   }
   out.set(ranges, int64_t(i.size()), i.data(), j.data(), shift ? s.data() : nullptr);
 }
+
+// Part of a system, in the order that `Problem::within` asks for.
+struct Part {
+  std::vector<int32_t> order;  // the user's index of each atom that the owned ones depend on
+  std::vector<int> within;
+  Candidates candidates;
+  std::vector<int32_t> kinds;
+  std::vector<double> origin;  // vectors are given: all positions are zero
+  std::vector<double> cotangent;
+
+  void set(const Student &st, int64_t n_atoms, int64_t n_owned, const int32_t *numbers,
+           int64_t n_pairs, const int32_t *centre, const int32_t *neighbour,
+           const double *vectors) {
+    row_.assign(n_atoms, {0, 0});
+    place_.assign(n_atoms, -1);
+    for (int64_t p = 0; p < n_pairs; ++p) {
+      const int32_t i = centre[p], j = neighbour[p];
+      if (i < 0 || j < 0 || i >= n_atoms || j >= n_atoms)
+        throw std::runtime_error("A pair names an atom that is not there.");
+      if (p > 0 && centre[p - 1] == i) continue;
+      if (row_[i].second != 0)
+        throw std::runtime_error("The pairs of one atom do not follow each other.");
+      row_[i].first = p;
+      for (row_[i].second = p + 1; row_[i].second < n_pairs && centre[row_[i].second] == i;)
+        ++row_[i].second;
+    }
+    order.resize(n_owned);
+    for (int64_t i = 0; i < n_owned; ++i) order[i] = place_[i] = int32_t(i);
+    within.assign(1, int(n_owned));
+    for (int h = 0, from = 0; h < st.shape.layers; ++h) {
+      for (const int end = within[h]; from < end; ++from)
+        for (int64_t p = row_[order[from]].first; p < row_[order[from]].second; ++p)
+          if (place_[neighbour[p]] < 0) {
+            place_[neighbour[p]] = int32_t(order.size());
+            order.push_back(neighbour[p]);
+          }
+      within.push_back(int(order.size()));
+    }
+    const int n = int(order.size());
+    Candidates &c = candidates;
+    c.first.assign(1, 0);
+    c.j.clear();
+    c.shift.clear();
+    for (int k = 0; k < n; ++k) {
+      if (k < within[st.shape.layers - 1])
+        for (int64_t p = row_[order[k]].first; p < row_[order[k]].second; ++p) {
+          const int32_t at = place_[neighbour[p]];
+          if (at <= k) continue;  // stands in the other one's row
+          c.j.push_back(at);
+          c.shift.insert(c.shift.end(), vectors + 3 * p, vectors + 3 * p + 3);
+        }
+      c.first.push_back(int32_t(c.j.size()));
+    }
+    c.to = c.j;
+    c.halo_of.assign(2, 0);
+    c.owed_to.assign(2, 0);
+    ordered_.resize(n);
+    for (int k = 0; k < n; ++k) ordered_[k] = numbers[order[k]];
+    kinds = species(st, n, ordered_.data());
+    origin.assign(3 * size_t(n), 0.0);
+    cotangent.assign(n, 0.0);
+    std::fill(cotangent.begin(), cotangent.begin() + n_owned, 1.0);
+  }
+
+ private:
+  std::vector<std::pair<int64_t, int64_t>> row_;
+  std::vector<int32_t> place_, ordered_;
+};
 
 struct Kept {
   std::mutex mutex;
@@ -371,8 +441,32 @@ int distill_evaluate(const double *meta, int64_t meta_length, int precision, con
                     candidates);
     with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), kinds.data(), positions, candidates, weights,
-                          threads, nullptr, energies, forces, virial, closest, latent, distances);
+                          threads, nullptr, nullptr, energies, forces, virial, closest, latent,
+                          distances);
     });
+  });
+}
+
+int distill_evaluate_part(const double *meta, int64_t meta_length, int precision,
+                          const void *packed, int64_t n_atoms, int64_t n_owned,
+                          const int32_t *numbers, int64_t n_pairs, const int32_t *centre,
+                          const int32_t *neighbour, const double *vectors, double *energies,
+                          double *forces, double *virial, double *closest, const void *latent,
+                          double *distances) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    static thread_local Part part;
+    part.set(st, n_atoms, n_owned, numbers, n_pairs, centre, neighbour, vectors);
+    const int n = int(part.order.size());
+    std::vector<double> e(n_atoms), d(distances ? n_atoms : 0);
+    std::fill(forces, forces + 3 * n_atoms, 0.0);
+    with_precision(precision, [&](auto zero) {
+      run<decltype(zero)>(st, packed, n, part.kinds.data(), part.origin.data(), part.candidates,
+                          part.cotangent.data(), 1, part.order.data(), part.within.data(), e.data(),
+                          forces, virial, closest, latent, distances ? d.data() : nullptr);
+    });
+    std::copy(e.begin(), e.begin() + n_owned, energies);
+    if (distances) std::copy(d.begin(), d.begin() + n_owned, distances);
   });
 }
 
@@ -425,8 +519,8 @@ int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, 
     }
     with_precision(precision, [&](auto zero) {
       run<decltype(zero)>(st, packed, int(n_atoms), k->kinds.data(), x, k->list->candidates(),
-                          nullptr, threads, order.empty() ? nullptr : order.data(), energies,
-                          forces, virial, closest, latent, distances);
+                          nullptr, threads, order.empty() ? nullptr : order.data(), nullptr,
+                          energies, forces, virial, closest, latent, distances);
     });
   });
 }

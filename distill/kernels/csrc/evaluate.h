@@ -62,7 +62,10 @@ struct Problem {
   Gradients<T> *gradients;        // by the weights, instead of forces; or null
   SpeciesArrays<T> *by_species;   // filled already, and not gone back through here; or null
   Latent<T> latent;               // with Results::distances
-  int threads;                    // 1 with gradients
+  int threads;                    // 1 with gradients, and with `within`
+  // Of a system's part: within[h], h = 0..layers, is the number of atoms that are at most h bonds of
+  // the network away from those that count; the atoms are in this order. Null: all atoms count.
+  const int *within;
 };
 
 struct Results {
@@ -217,6 +220,17 @@ struct Halo {
   }
 };
 
+// Atoms begin..end hear a layer's messages, but nothing comes of it: their gradients are zero.
+template <class T>
+void silence(const Work<T> &w, int layer, size_t begin, size_t end) {
+  const size_t F = w.shape.hidden, n = (end - begin) * sizeof(T);
+  std::memset(w.big_gs[layer & 1] + begin * F, 0, n * F);
+  std::memset(w.big_gv[layer & 1] + begin * 3 * F, 0, n * 3 * F);
+  if (layer == 0) return;
+  std::memset(w.gphi + begin * 3 * F, 0, n * 3 * F);
+  std::memset(w.gv + begin * 3 * F, 0, n * 3 * F);
+}
+
 template <class T>
 void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
   const Shape &s = p.student->shape;
@@ -266,6 +280,8 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       std::memset(w.layer[0].big_v + 3 * F * i, 0, 3 * F * sizeof(T));
       std::memcpy(w.layer[0].q + 2 * F * i, w.weights.embedding + F * p.species[i], F * sizeof(T));
     }
+    // atoms that layer k sends messages to: later layers hear nothing of the others
+    auto reached = [&](int k) { return p.within ? p.within[layers - 1 - k] : end; };
     halo.clear(out.energies, 1, 1);
     if (out.forces) halo.clear(out.forces, 3, 3);
     if (t == 0 && !p.by_species) {
@@ -273,21 +289,22 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       if (w.train) std::memset(w.gphi0, 0, 2 * F * s.n_elements * sizeof(T));
     }
     barrier.wait();  // cotangents of others, phi0
-    find_pairs(p, engine, w, pairs, row_end, begin, end, part[t], virial);
+    find_pairs(p, engine, w, pairs, row_end, begin, reached(0), part[t], virial);
     for (int k = 0; k < layers; ++k) {
       T *big_v = w.layer[k].big_v, *q = w.layer[k].q;
       halo.clear(big_v, 3 * F, 3 * F), halo.clear(q, F, 2 * F);
-      engine.message_forward(w, k, begin, end);
+      engine.message_forward(w, k, begin, reached(k));
       barrier.wait();
       halo.collect(big_v, 3 * F, 3 * F), halo.collect(q, F, 2 * F);
-      engine.dense_forward(w, k, begin, end);
+      engine.dense_forward(w, k, begin, reached(k));
       if (k + 1 < layers) barrier.wait();
     }
     for (int k = layers; k > 0; --k) {
-      engine.dense_backward(w, k, begin, end);
+      engine.dense_backward(w, k, begin, reached(k - 1));
+      if (p.within) silence(w, k - 1, p.within[layers - k], p.within[layers + 1 - k]);
       if (k > 1) halo.clear(w.gphi, 3 * F, 3 * F), halo.clear(w.gv, 3 * F, 3 * F);
       barrier.wait();
-      engine.message_backward(w, k - 1, begin, end, virial);
+      engine.message_backward(w, k - 1, begin, reached(k - 1), virial);
       barrier.wait();
       if (k > 1) halo.collect(w.gphi, 3 * F, 3 * F), halo.collect(w.gv, 3 * F, 3 * F);
     }

@@ -1,0 +1,1 @@
+"""Students in LAMMPS."""

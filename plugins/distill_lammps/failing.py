@@ -1,0 +1,51 @@
+"""How a run in LAMMPS ends when something is wrong: with one sentence, on all ranks."""
+
+import ctypes
+import os
+import sys
+from types import TracebackType
+from typing import NoReturn
+
+from distill.errors import DistillError
+
+
+def speak_plainly() -> None:
+    """LAMMPS prints what Python raises with a traceback; of our own errors, only the sentence."""
+    before = sys.excepthook
+    if getattr(before, "of_distill", False):
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, DistillError):
+            if not getattr(error, "silent", False):
+                print(f"ERROR from the student: {error}", file=sys.stderr, flush=True)
+        else:
+            before(kind, error, trace)
+
+    hook.of_distill = True  # type: ignore[attr-defined]
+    sys.excepthook = hook
+
+
+def everywhere(sentence: str, rank: int) -> NoReturn:
+    """Of an error that all ranks meet: all raise it, rank 0 says it, and LAMMPS ends the run."""
+    error = DistillError(sentence)
+    error.silent = rank != 0  # type: ignore[attr-defined]
+    raise error
+
+
+def here(sentence: str, rank: int, size: int) -> NoReturn:
+    """Of an error that this rank alone may have met. The others wait for it, so all are ended."""
+    if size == 1:
+        raise DistillError(sentence)
+    print(f"ERROR from the student, on rank {rank}: {sentence}", file=sys.stderr, flush=True)
+    process = ctypes.CDLL(None)
+    process.fflush(None)  # LAMMPS' log and dumps
+    abort = getattr(process, "MPI_Abort", None)
+    if abort is not None:
+        # MPI_COMM_WORLD: a number in MPICH and its kin, an object in Open MPI
+        try:
+            world = ctypes.addressof(ctypes.c_char.in_dll(process, "ompi_mpi_comm_world"))
+            abort(ctypes.c_void_p(world), 1)
+        except ValueError:
+            abort(ctypes.c_int(0x44000000), 1)
+    os._exit(1)

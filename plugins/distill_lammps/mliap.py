@@ -1,0 +1,202 @@
+"""``StudentMLIAP``: a student as a unified model of LAMMPS' ML-IAP package.
+
+``pair_style mliap unified FILE 1``, FILE written by `distill export`. LAMMPS hands over its full
+neighbour list of owned and ghost atoms; ghosts reach as many cutoffs away as the student has layers,
+so that no rank needs another one's features.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from distill import __version__
+from distill.errors import DistillError
+from distill.student.file import load_student
+from distill_lammps import failing, instance
+from distill_lammps.backends import KernelBackend, TorchBackend
+
+FORMAT = 1
+OLDEST = 20230802
+"""LAMMPS' version: unified models with ghost atoms came with the stable release of 2 August 2023."""
+UNITS = {"metal": 1.0, "real": 23.060549}
+"""eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
+CLOSEST = 0.3
+"""Å; atoms nearer than this are a mistake in the input, not chemistry."""
+PAIRWISE_VIRIAL = 1 | 4
+"""Bits of `vflag` that ask for the virial pair by pair: VIRIAL_PAIR and VIRIAL_ATOM."""
+
+
+class StudentMLIAP:
+    """What LAMMPS unpickles. Attributes without a comment are read by LAMMPS.
+
+    file: the student file's bytes. dtype: precision of the network, "float32" or "float64".
+    backend: "auto", "kernel" or "torch".
+    """
+
+    ndescriptors = 1
+    nparams = 1
+    # every element: so that one the student does not know is refused with a sentence of ours
+    element_types = chemical_symbols[1:]
+
+    def __init__(self, file: bytes, dtype: str = "float32", backend: str = "auto"):
+        self.__setstate__({"format": FORMAT, "file": file, "dtype": dtype, "backend": backend})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self._state, "version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        failing.speak_plainly()
+        self._state = state
+        self._interface: object = None
+        self._trouble = ""
+        self._lammps: Any = None
+        self.rank, self.size, self.energy_unit = 0, 1, 1.0
+        self._run = -1
+        self.rcutfac = 2.5
+        # raised when LAMMPS connects us, where all ranks can be told
+        if state.get("format") != FORMAT:
+            self._trouble = (
+                f"the file is of format {state.get('format')} (mlff-distiller "
+                f"{state.get('version', 'unknown')}), this is mlff-distiller {__version__}, which "
+                f"reads format {FORMAT}; write it again: distill export NAME --format mliap"
+            )
+            return
+        try:
+            self.student = student_of(state["file"])
+            self.layers, self.cutoff = self.student.config.layers, self.student.config.cutoff
+            self.rcutfac = self.cutoff / 2  # LAMMPS doubles it
+            choose = KernelBackend if state["backend"] != "torch" else TorchBackend
+            self._slow = TorchBackend(self.student, state["dtype"])
+            self._fast = (
+                KernelBackend(self.student, state["dtype"])
+                if choose is KernelBackend and KernelBackend.available(state["backend"])
+                else self._slow
+            )
+        except DistillError as error:
+            self._trouble = str(error)
+
+    # -- what LAMMPS calls -------------------------------------------------------------------------
+    @property
+    def interface(self) -> object:
+        """Set by LAMMPS when it has connected the model: `pair_style`."""
+        return self._interface
+
+    @interface.setter
+    def interface(self, interface: object) -> None:
+        self._interface = interface
+        self._lammps = instance.find_lammps(interface, self)
+        if self._lammps is not None:
+            self.rank = self._lammps.extract_setting("world_rank")
+            self.size = self._lammps.extract_setting("world_size")
+        if self._trouble:
+            failing.everywhere(self._trouble, self.rank)
+        if self._lammps is None:
+            return
+        version, units = self._lammps.version(), self._lammps.extract_global("units")
+        if version < OLDEST:
+            failing.everywhere(
+                f"this LAMMPS is of {version}; use one of 2 August 2023 or later: "
+                "python -m distill_lammps build",
+                self.rank,
+            )
+        if units not in UNITS:
+            failing.everywhere(
+                f"the input says 'units {units}'; a student needs 'units metal' or 'units real'",
+                self.rank,
+            )
+        self.energy_unit = UNITS[units]
+        # asked for here, so that no input need say it
+        self._lammps.command(f"comm_modify cutoff {self.layers * self.cutoff + 2.0}")
+
+    def compute_descriptors(self, data: Any) -> None:
+        """Nothing: there are none."""
+
+    def compute_gradients(self, data: Any) -> None:
+        """Nothing: compute_forces does it all."""
+
+    def compute_forces(self, data: Any) -> None:
+        """One step: energies of the owned atoms, forces on all, the virial."""
+        owned = data.nlistatoms
+        numbers = data.elems + np.int32(1)
+        self._check_run(data, numbers)
+        if owned == 0:
+            data.energy = 0.0
+            return
+        pairwise = data.vflag & PAIRWISE_VIRIAL
+        backend = self._slow if pairwise else self._fast
+        try:
+            answer = backend(numbers, owned, data.pair_i, data.jatoms, data.rij, pairwise)
+        except DistillError as error:
+            failing.here(str(error), self.rank, self.size)
+        if answer.closest < CLOSEST:
+            failing.here(
+                f"two atoms are {answer.closest:.2f} Å apart; mend the geometry, or take a shorter "
+                "timestep",
+                self.rank,
+                self.size,
+            )
+        unit = self.energy_unit
+        data.energy = float(answer.energies.sum()) * unit
+        if data.eflag > 1:
+            data.eatoms = answer.energies * unit
+        if pairwise:
+            data.update_pair_forces(np.ascontiguousarray(answer.pair_forces * unit))
+        else:
+            # the virial is LAMMPS' own sum of positions times forces, ghosts included
+            forces = data.f
+            forces += answer.forces if unit == 1 else answer.forces * unit
+
+    # -- checks ------------------------------------------------------------------------------------
+    def _check_run(self, data: Any, numbers: NDArray[np.int32]) -> None:
+        """What can only be seen once a run has begun; cheap enough for each step."""
+        if data.nlistatoms != data.nlocal:
+            failing.here(
+                "the student must act on all atoms: take it out of pair_style hybrid, and map no "
+                "type to NULL",
+                self.rank,
+                self.size,
+            )
+        if data.natomneigh == data.nlistatoms and data.ntotal > data.nlocal and self.layers > 1:
+            failing.everywhere(
+                "ghost atoms have no neighbours: end the line with a 1, as in "
+                "'pair_style mliap unified FILE 1'",
+                self.rank,
+            )
+        if self._run >= 0:
+            self._run += 1
+            if self._run % 1000:
+                return
+        self._run = 0
+        try:
+            self.student.check_elements(np.unique(numbers))
+        except DistillError as error:
+            failing.here(str(error), self.rank, self.size)
+        if self._lammps is None:
+            return
+        cutoff, skin = instance.ghost_cutoff(self._lammps), instance.skin(self._lammps, self.cutoff)
+        if cutoff is None or skin is None:
+            return
+        needed = self.layers * self.cutoff + skin
+        if self.layers > 1 and cutoff < needed - 1e-9:
+            failing.everywhere(
+                f"ghost atoms reach {max(cutoff, self.cutoff + skin):g} Å, this student needs "
+                f"{needed:g} Å ({self.layers} layers of {self.cutoff:g} Å, and the skin): write "
+                f"'comm_modify cutoff {needed:g}' after pair_style",
+                self.rank,
+            )
+
+
+def student_of(file: bytes) -> Any:
+    """A student from its file's bytes."""
+    handle, name = tempfile.mkstemp(suffix=".safetensors")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(file)
+        return load_student(Path(name))
+    finally:
+        Path(name).unlink()
