@@ -1,4 +1,4 @@
-"""What computes for ``StudentMLIAP``: the fused kernel, or torch, which also knows each pair's share."""
+"""What computes for ``StudentMLIAP``: the fused kernel, or torch, which knows each pair's share."""
 
 from typing import Any, NamedTuple
 
@@ -52,15 +52,15 @@ class TorchBackend:
         edges = torch.from_numpy(np.stack([i, j]).astype(np.int64))
         shift = torch.tensor(np.asarray(vectors), dtype=torch.float64, requires_grad=True)
         origin = torch.zeros((len(numbers), 3), dtype=torch.float64)
-        energies = self.student.atomic_energies(
+        of_owned = self.student.atomic_energies(
             origin, torch.from_numpy(numbers.astype(np.int64)), edges, shift
         )[:owned]
         slopes = np.zeros((len(i), 3))
         if len(i):
-            (gradient,) = torch.autograd.grad(energies.sum(), shift)
+            (gradient,) = torch.autograd.grad(of_owned.sum(), shift)
             slopes = gradient.double().numpy()
         closest = float(np.sqrt((vectors**2).sum(1).min())) if len(i) else np.inf
-        energies = energies.detach().double().numpy()
+        energies: Array = of_owned.detach().double().numpy()
         if pairwise:
             return Share(energies, None, closest, slopes)
         forces = np.zeros((len(numbers), 3))

@@ -17,7 +17,7 @@ class Memory:
     """This process' own, read safely: OSError where there is none."""
 
     def __init__(self) -> None:
-        self._file = open("/proc/self/mem", "rb", buffering=0)  # noqa: SIM115 (closed below)
+        self._file = open("/proc/self/mem", "rb", buffering=0)
 
     def __enter__(self) -> "Memory":
         return self
@@ -75,7 +75,7 @@ def _instance(memory: Memory, interface: object, model: object) -> int | None:
 
 
 def ghost_cutoff(lammps: Any) -> float | None:
-    """The `comm_modify cutoff` of an instance (0 when there is none); None where it cannot be told."""
+    """The `comm_modify cutoff` of an instance, 0 for none; None where it cannot be told."""
 
     def of_comm(block: bytes, at: int) -> float | None:
         # class Comm: style, layout, mode, rank, size, velocities of ghosts?; three cutoffs and ours

@@ -1,8 +1,8 @@
 """``StudentMLIAP``: a student as a unified model of LAMMPS' ML-IAP package.
 
 ``pair_style mliap unified FILE 1``, FILE written by `distill export`. LAMMPS hands over its full
-neighbour list of owned and ghost atoms; ghosts reach as many cutoffs away as the student has layers,
-so that no rank needs another one's features.
+neighbour list of owned and ghost atoms; ghosts reach as many cutoffs away as the student has
+layers, so that no rank needs another one's features.
 """
 
 import os
@@ -22,7 +22,7 @@ from distill_lammps.backends import KernelBackend, TorchBackend
 
 FORMAT = 1
 OLDEST = 20230802
-"""LAMMPS' version: unified models with ghost atoms came with the stable release of 2 August 2023."""
+"""LAMMPS' version: unified models with ghost atoms came with the stable one of 2 August 2023."""
 UNITS = {"metal": 1.0, "real": 23.060549}
 """eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
 CLOSEST = 0.3

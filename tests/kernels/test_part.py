@@ -18,7 +18,7 @@ class Part:
         box, reach = atoms.cell.array, layers * cutoff
         heights = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)
         n = np.ceil(reach / heights).astype(int) + 1
-        cells = np.array([c for c in np.ndindex(*(2 * n + 1))]) - n
+        cells = np.array(list(np.ndindex(*(2 * n + 1)))) - n
         images = np.concatenate([atoms.positions + cell @ box for cell in cells])
         owner = np.tile(np.arange(len(atoms)), len(cells))
         home = np.zeros(len(images), dtype=bool)
