@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill.kernels import KernelStudent, choose_backend
+from distill.kernels import KernelStudent
 from distill.student import Student
 
 Array = NDArray[np.float64]
@@ -28,10 +28,6 @@ class KernelBackend:
 
     def __init__(self, student: Student, dtype: str):
         self.kernel = KernelStudent(student, dtype)
-
-    @staticmethod
-    def available(backend: str) -> bool:
-        return choose_backend(backend, "cpu") == "kernel"
 
     def __call__(
         self, numbers: Any, owned: int, i: Any, j: Any, vectors: Any, pairwise: int

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import traceback
 from types import TracebackType
 from typing import NoReturn
 
@@ -26,18 +27,25 @@ def speak_plainly() -> None:
     sys.excepthook = hook
 
 
+class Everywhere(DistillError):
+    """An error that all ranks meet: each raises it, rank 0 says it, and LAMMPS ends the run."""
+
+
 def everywhere(sentence: str, rank: int) -> NoReturn:
-    """Of an error that all ranks meet: all raise it, rank 0 says it, and LAMMPS ends the run."""
-    error = DistillError(sentence)
+    """Raises it."""
+    error = Everywhere(sentence)
     error.silent = rank != 0  # type: ignore[attr-defined]
     raise error
 
 
-def here(sentence: str, rank: int, size: int) -> NoReturn:
-    """Of an error that this rank alone may have met. The others wait for it, so all are ended."""
+def here(error: Exception, rank: int, size: int) -> NoReturn:
+    """Of an error that this rank alone may have met: LAMMPS would wait for the others for ever, so
+    that all are ended here. Alone, it is raised."""
     if size == 1:
-        raise DistillError(sentence)
-    print(f"ERROR from the student, on rank {rank}: {sentence}", file=sys.stderr, flush=True)
+        raise error
+    if not isinstance(error, DistillError):
+        traceback.print_exception(error)
+    print(f"ERROR from the student, on rank {rank}: {error}", file=sys.stderr, flush=True)
     process = ctypes.CDLL(None)
     process.fflush(None)  # LAMMPS' log and dumps
     abort = getattr(process, "MPI_Abort", None)

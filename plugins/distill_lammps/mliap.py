@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from distill import __version__
 from distill.errors import DistillError
+from distill.kernels import choose_backend
 from distill.student.file import load_student
 from distill_lammps import failing, instance
 from distill_lammps.backends import KernelBackend, TorchBackend
+from distill_lammps.failing import Everywhere
 
 FORMAT = 1
 OLDEST = 20230802
@@ -27,6 +29,7 @@ UNITS = {"metal": 1.0, "real": 23.060549}
 """eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
 CLOSEST = 0.3
 """Å; atoms nearer than this are a mistake in the input, not chemistry."""
+NO_PAIRS = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3))
 PAIRWISE_VIRIAL = 1 | 4
 """Bits of `vflag` that ask for the virial pair by pair: VIRIAL_PAIR and VIRIAL_ATOM."""
 
@@ -70,13 +73,10 @@ class StudentMLIAP:
             self.student = student_of(state["file"])
             self.layers, self.cutoff = self.student.config.layers, self.student.config.cutoff
             self.rcutfac = self.cutoff / 2  # LAMMPS doubles it
-            choose = KernelBackend if state["backend"] != "torch" else TorchBackend
             self._slow = TorchBackend(self.student, state["dtype"])
-            self._fast = (
-                KernelBackend(self.student, state["dtype"])
-                if choose is KernelBackend and KernelBackend.available(state["backend"])
-                else self._slow
-            )
+            self._fast: KernelBackend | TorchBackend = self._slow
+            if choose_backend(state["backend"], "cpu") == "kernel":
+                self._fast = KernelBackend(self.student, state["dtype"])
         except DistillError as error:
             self._trouble = str(error)
 
@@ -121,45 +121,48 @@ class StudentMLIAP:
 
     def compute_forces(self, data: Any) -> None:
         """One step: energies of the owned atoms, forces on all, the virial."""
+        try:
+            self._compute(data)
+        except Everywhere:
+            raise
+        except Exception as error:
+            # the other ranks may know nothing of it
+            failing.here(error, self.rank, self.size)
+
+    def _compute(self, data: Any) -> None:
         owned = data.nlistatoms
+        if data.nlocal == 0:
+            data.energy = 0.0  # arrays of a rank without atoms may not be there
+            return
         numbers = data.elems + np.int32(1)
         self._check_run(data, numbers)
-        if owned == 0:
-            data.energy = 0.0
-            return
+        i, j, vectors = (data.pair_i, data.jatoms, data.rij) if data.npairs else NO_PAIRS
         pairwise = data.vflag & PAIRWISE_VIRIAL
         backend = self._slow if pairwise else self._fast
-        try:
-            answer = backend(numbers, owned, data.pair_i, data.jatoms, data.rij, pairwise)
-        except DistillError as error:
-            failing.here(str(error), self.rank, self.size)
+        answer = backend(numbers, owned, i, j, vectors, pairwise)
         if answer.closest < CLOSEST:
-            failing.here(
+            raise DistillError(
                 f"two atoms are {answer.closest:.2f} Å apart; mend the geometry, or take a shorter "
-                "timestep",
-                self.rank,
-                self.size,
+                "timestep"
             )
         unit = self.energy_unit
         data.energy = float(answer.energies.sum()) * unit
         if data.eflag > 1:
             data.eatoms = answer.energies * unit
-        if pairwise:
-            data.update_pair_forces(np.ascontiguousarray(answer.pair_forces * unit))
-        else:
+        if not pairwise:
             # the virial is LAMMPS' own sum of positions times forces, ghosts included
             forces = data.f
             forces += answer.forces if unit == 1 else answer.forces * unit
+        elif data.npairs:
+            data.update_pair_forces(np.ascontiguousarray(answer.pair_forces * unit))
 
     # -- checks ------------------------------------------------------------------------------------
     def _check_run(self, data: Any, numbers: NDArray[np.int32]) -> None:
         """What can only be seen once a run has begun; cheap enough for each step."""
         if data.nlistatoms != data.nlocal:
-            failing.here(
+            raise DistillError(
                 "the student must act on all atoms: take it out of pair_style hybrid, and map no "
-                "type to NULL",
-                self.rank,
-                self.size,
+                "type to NULL"
             )
         if data.natomneigh == data.nlistatoms and data.ntotal > data.nlocal and self.layers > 1:
             failing.everywhere(
@@ -172,10 +175,7 @@ class StudentMLIAP:
             if self._run % 1000:
                 return
         self._run = 0
-        try:
-            self.student.check_elements(np.unique(numbers))
-        except DistillError as error:
-            failing.here(str(error), self.rank, self.size)
+        self.student.check_elements(np.unique(numbers))
         if self._lammps is None:
             return
         cutoff, skin = instance.ghost_cutoff(self._lammps), instance.skin(self._lammps, self.cutoff)

@@ -1,0 +1,113 @@
+"""The real ``lmp``, built where it is not there, and its answers in eV and Å."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io.lammpsdata import write_lammps_data
+
+from distill_lammps.build import build, find_mpi
+from distill_lammps.environment import for_subprocess
+from distill_lammps.export import export_mliap
+
+ELEMENTS = ["H", "C", "N", "O", "Cl"]
+BAR = 1 / 1.6021765e6
+"""In eV/Å^3, as LAMMPS has it: 8e-8 less than it is."""
+
+
+class Answer(NamedTuple):
+    """energy, energies (N,), forces (N, 3), stress (6,) in Voigt's order."""
+
+    energy: float
+    energies: np.ndarray
+    forces: np.ndarray
+    stress: np.ndarray
+    positions: np.ndarray
+
+
+class Lmp:
+    """Runs inputs; ``exports`` holds students as files for pair_style."""
+
+    def __init__(self, folder: Path):
+        self.place = build()
+        self.environment = for_subprocess(self.place) | {"OMP_NUM_THREADS": "1"}
+        self.folder = folder
+
+    def export(self, student: str | Path, dtype: str = "float32") -> Path:
+        file = self.folder / f"{Path(student).stem}-{dtype}.mliap.pkl"
+        if not file.is_file():
+            export_mliap(student, file, dtype)
+        return file
+
+    def run(
+        self, script: str, folder: Path, ranks: int = 1, timeout: float = 150
+    ) -> subprocess.CompletedProcess[str]:
+        """An input, in a folder; its output with that of standard error."""
+        (folder / "in.test").write_text(script)
+        mpi = find_mpi()
+        assert mpi is not None
+        command = [] if ranks == 1 else [mpi.mpiexec, "-n", str(ranks)]
+        return subprocess.run(
+            [*command, str(self.place / "bin" / "lmp"), "-in", "in.test"], cwd=folder,
+            env=self.environment, text=True, timeout=timeout,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    @staticmethod
+    def setup(
+        atoms: Atoms, file: Path, folder: Path, name: str = "system", ghosts: str = "1",
+        units: str = "metal",
+    ) -> str:  # fmt: skip
+        """The beginning of an input: the system, and the student."""
+        write_lammps_data(
+            folder / f"{name}.data", atoms, specorder=ELEMENTS, masses=True, units=units,
+            atom_style="atomic",
+        )  # fmt: skip
+        boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
+        return (
+            f"units {units}\natom_style atomic\nboundary {boundary}\nread_data {name}.data\n"
+            f"pair_style mliap unified {file} {ghosts}\npair_coeff * * {' '.join(ELEMENTS)}\n"
+        )
+
+    def evaluate(
+        self, systems: dict[str, Atoms], file: Path, folder: Path, ranks: int = 1,
+        after: Callable[[str], str] = lambda name: "run 0",
+    ) -> dict[str, Answer]:  # fmt: skip
+        """Single points of several systems in one process, or what is left after some MD."""
+        script = "".join(
+            f"clear\n{self.setup(atoms, file, folder, name)}"
+            "compute pe all pe/atom\n"
+            "thermo_style custom step pe pxx pyy pzz pyz pxz pxy\n"
+            f"{after(name)}\n"
+            f"dump d all custom 1 {name}.dump id c_pe fx fy fz x y z\n"
+            "dump_modify d sort id format float %.17g\n"
+            "velocity all set 0 0 0\n"
+            "run 0\n"
+            f'print "ANSWER {name} $(pe:%.12f) $(pxx:%.9f) $(pyy:%.9f) $(pzz:%.9f) '
+            '$(pyz:%.9f) $(pxz:%.9f) $(pxy:%.9f)"\n'
+            for name, atoms in systems.items()
+        )
+        done = self.run(script, folder, ranks)
+        assert done.returncode == 0, done.stdout[-3000:]
+        answers = {}
+        for name, atoms in systems.items():
+            energy, *pressures = map(
+                float, re.search(rf"^ANSWER {name} (.*)$", done.stdout, re.M)[1].split()
+            )
+            rows = np.loadtxt(folder / f"{name}.dump", skiprows=9, ndmin=2)
+            assert len(rows) == len(atoms)
+            stress = -np.array(pressures) * BAR
+            answers[name] = Answer(energy, rows[:, 1], rows[:, 2:5], stress, rows[:, 5:8])
+        return answers
+
+
+@pytest.fixture(scope="session")
+def lmp(tmp_path_factory: pytest.TempPathFactory) -> Lmp:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return Lmp(tmp_path_factory.mktemp("exports"))

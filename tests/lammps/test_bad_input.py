@@ -1,0 +1,105 @@
+"""What users do wrong: one sentence, and an end on all ranks."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from distill.bench.systems import system
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("ranks", [1, 2])]
+
+
+@pytest.fixture
+def liquid() -> Atoms:
+    atoms = system(300)
+    atoms.wrap()
+    return atoms
+
+
+def refused(lmp, script: str, folder: Path, ranks: int) -> str:
+    """The output of a run that must fail, soon."""
+    done = lmp.run(script + "run 5\n", folder, ranks, timeout=60)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def sentences(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("ERROR from the student")]
+
+
+def test_unknown_element(lmp, liquid, tmp_path, ranks) -> None:
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path).replace("* * H C", "* * H Si")
+    output = refused(lmp, script, tmp_path, ranks)
+    assert any("does not know Si; it knows Br C Cl" in line for line in sentences(output)), output
+    assert "Traceback" not in output
+
+
+def test_no_ghost_neighbours(lmp, liquid, tmp_path, ranks) -> None:
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path, ghosts="0")
+    output = refused(lmp, script, tmp_path, ranks)
+    assert len(sentences(output)) == 1, output
+    assert "'pair_style mliap unified FILE 1'" in output
+
+
+def test_ghosts_not_far_enough(lmp, liquid, tmp_path, ranks) -> None:
+    script = lmp.setup(liquid, lmp.export("original"), tmp_path)
+    output = refused(lmp, script + "comm_modify cutoff 12\n", tmp_path, ranks)
+    assert len(sentences(output)) == 1, output
+    assert "write 'comm_modify cutoff 17' after pair_style" in output
+    # a thicker skin than LAMMPS' default
+    output = refused(lmp, script + "neighbor 3.0 bin\n", tmp_path, ranks)
+    assert "write 'comm_modify cutoff 18'" in output
+
+
+def test_units(lmp, liquid, tmp_path, ranks) -> None:
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path).replace("units metal", "units si")
+    output = refused(lmp, script, tmp_path, ranks)
+    assert len(sentences(output)) == 1, output
+    assert "the input says 'units si'" in output
+
+
+@pytest.mark.parametrize("version", [0, 99])
+def test_file_of_another_version(lmp, liquid, tmp_path, ranks, version) -> None:
+    model = pickle.loads(lmp.export("tiny").read_bytes())
+    model._state = {**model._state, "format": version}
+    file = tmp_path / "other.mliap.pkl"
+    file.write_bytes(pickle.dumps(model))
+    output = refused(lmp, lmp.setup(liquid, file, tmp_path), tmp_path, ranks)
+    assert len(sentences(output)) == 1, output
+    assert f"is of format {version} (mlff-distiller" in output
+    assert "write it again" in output
+
+
+def test_overlap_on_one_rank(lmp, tmp_path, ranks) -> None:
+    """The other rank waits for it, and must not do so for ever."""
+    atoms = molecule("H2O")
+    atoms.positions += 3.0
+    atoms += Atoms("HH", [[33, 3, 3], [33, 3.1, 3]])
+    atoms.set_cell([40, 10, 10])
+    output = refused(lmp, lmp.setup(atoms, lmp.export("tiny"), tmp_path), tmp_path, ranks)
+    assert "two atoms are 0.10 Å apart" in output
+    assert "Traceback" not in output
+
+
+def test_lost_atoms(lmp, liquid, tmp_path, ranks) -> None:
+    """LAMMPS says so itself."""
+    liquid.pbc = False
+    liquid.center(vacuum=1.0)
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path)
+    script += "velocity all create 90000 1\nfix 1 all nve\nneigh_modify delay 0 every 1\nrun 200\n"
+    output = refused(lmp, script, tmp_path, ranks)
+    assert "Lost atoms" in output or sentences(output), output
+
+
+def test_no_such_file(lmp, liquid, tmp_path, ranks) -> None:
+    output = refused(lmp, lmp.setup(liquid, Path("nothing.pkl"), tmp_path), tmp_path, ranks)
+    assert "No such file" in output and "nothing.pkl" in output
+
+
+def test_neighbour_overflow(lmp, liquid, tmp_path, ranks) -> None:
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path) + "neigh_modify one 20 page 1000\n"
+    output = refused(lmp, script, tmp_path, ranks)
+    assert "Neighbor list overflow, boost neigh_modify one" in output
