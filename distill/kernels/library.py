@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "distill_sizes": [*META, P, P],
     "distill_pack": [*META, INT, P, P],
     "distill_evaluate": [*META, INT, P, I64, P, P, I64, P, P, P, P, INT, P, P, P, P, P, P],
-    "distill_evaluate_part": [*META, INT, P, I64, I64, P, I64, P, P, P, P, P, P, P, P, P],
+    "distill_evaluate_part": [*META, INT, P, I64, I64, P, I64, *[P] * 12],
     "distill_new_list": [],
     "distill_free_list": [I64],
     "distill_list_rebuilds": [I64],

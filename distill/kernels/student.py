@@ -125,30 +125,41 @@ class KernelStudent:
         return Answer(energies, forces, virial, _closest(closest), distances)
 
     def evaluate_part(
-        self, numbers: Any, owned: int, centre: Any, neighbour: Any, vectors: Any
-    ) -> Answer:
+        self, numbers: Any, owned: int, centre: Any, neighbour: Any, vectors: Any,
+        ids: Any = None, positions: Any = None,
+    ) -> tuple[Answer, NDArray[np.int32]]:  # fmt: skip
         """Of a part of a system with the ghost atoms around it, as a rank of LAMMPS has it.
 
         numbers (N,) of all; the first ``owned`` of them count: energies and distances are theirs,
         forces (N, 3) are minus the gradient of their energy. Pairs (centre, neighbour), both (P,),
         and vectors (P, 3) from one to the other: full neighbour lists, each centre's without a gap,
         of all atoms within (layers - 1) cutoffs of the owned ones. On one thread.
+
+        ids (N,), with positions (N, 3): atoms of the same are images of one, and one of them stands
+        for all, with the forces on all of them: an owned one, or one nearest to those. Where all
+        ghosts are images of owned atoms, lists of the owned ones suffice. Returned beside the
+        answer: (3, 2) pairs of an image and what stands for it, in independent directions, or -1.
         """
         z, i, j = (np.ascontiguousarray(x, dtype=np.int32) for x in (numbers, centre, neighbour))
         v = np.ascontiguousarray(vectors, dtype=np.float64)
+        tags = None if ids is None else np.ascontiguousarray(ids, dtype=np.int32)
+        x = None if positions is None else np.ascontiguousarray(positions, dtype=np.float64)
         if not 0 <= owned <= len(z):
             raise DistillError(f"owned is {owned}, but there are {len(z)} atoms.")
         if not len(i) == len(j) == len(v) or v.shape != (len(v), 3):
             raise DistillError("centre and neighbour must be (P,), vectors (P, 3).")
+        if tags is not None and (x is None or len(tags) != len(z) or x.shape != (len(z), 3)):
+            raise DistillError("ids must be (N,), and positions (N, 3).")
         _, forces, virial, closest = _results(len(z))
-        energies = np.empty(owned)
+        energies, images = np.empty(owned), np.empty((3, 2), dtype=np.int32)
         distances = None if self._latent is None else np.empty(owned)
         call(
             "distill_evaluate_part", *self._model, len(z), owned, pointer(z), len(i), pointer(i),
-            pointer(j), pointer(v), pointer(energies), pointer(forces), pointer(virial),
-            pointer(closest), pointer(self._latent), pointer(distances),
+            pointer(j), pointer(v), pointer(tags), pointer(x), pointer(energies), pointer(forces),
+            pointer(virial), pointer(closest), pointer(self._latent), pointer(distances),
+            pointer(images),
         )  # fmt: skip
-        return Answer(energies, forces, virial, _closest(closest), distances)
+        return Answer(energies, forces, virial, _closest(closest), distances), images
 
     @property
     def rebuilds(self) -> int:

@@ -30,10 +30,28 @@ class KernelBackend:
         self.kernel = KernelStudent(student, dtype)
 
     def __call__(
-        self, numbers: Any, owned: int, i: Any, j: Any, vectors: Any, pairwise: int
+        self, numbers: Any, owned: int, i: Any, j: Any, vectors: Any, ids: Any = None, x: Any = None
     ) -> Share:
-        answer = self.kernel.evaluate_part(numbers, owned, i, j, vectors)
+        """ids (N,) and positions x (N, 3), where they are known: see ``evaluate_part``."""
+        answer, images = self.kernel.evaluate_part(numbers, owned, i, j, vectors, ids, x)
+        if x is not None:
+            add_virial(answer.forces, answer.virial, x, images[images[:, 0] >= 0])
         return Share(answer.energies, answer.forces, answer.closest[0])
+
+
+def add_virial(forces: Array, virial: Array, x: Array, images: NDArray[np.int32]) -> None:
+    """Pairs of opposite forces on images of the same atoms, which cancel when LAMMPS adds up their
+    forces, and make its virial, the sum of positions times forces, the right one.
+
+    virial (3, 3): dE/d(strain). images (K, 2): of K independent directions.
+    """
+    if not len(images):
+        return
+    missing = -virial.T - x.T @ forces
+    image, atom = images.T
+    pull = np.linalg.pinv((x[image] - x[atom]).T) @ missing
+    np.add.at(forces, image, pull)
+    np.subtract.at(forces, atom, pull)
 
 
 class TorchBackend:
@@ -43,8 +61,9 @@ class TorchBackend:
         self.student = student.to(DTYPES[dtype]).eval().requires_grad_(False)
 
     def __call__(
-        self, numbers: Any, owned: int, i: Any, j: Any, vectors: Any, pairwise: int
+        self, numbers: Any, owned: int, i: Any, j: Any, vectors: Any, pairwise: bool = False
     ) -> Share:
+        """Without ``pairwise``, pair_forces are not given, else forces are not."""
         edges = torch.from_numpy(np.stack([i, j]).astype(np.int64))
         shift = torch.tensor(np.asarray(vectors), dtype=torch.float64, requires_grad=True)
         origin = torch.zeros((len(numbers), 3), dtype=torch.float64)

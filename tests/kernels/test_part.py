@@ -39,14 +39,24 @@ class Part:
         order = np.lexsort((j, i))
         self.pairs = i[order], j[order]
 
-    def evaluate(self, kernel: KernelStudent):
+    def evaluate(self, kernel: KernelStudent, images: bool):
         i, j = self.pairs
         vectors = self.positions[j] - self.positions[i]
-        return kernel.evaluate_part(self.numbers, self.owned, i, j, vectors)
+        if not images:
+            return kernel.evaluate_part(self.numbers, self.owned, i, j, vectors)[0]
+        known = self.owner, self.positions
+        return kernel.evaluate_part(self.numbers, self.owned, i, j, vectors, *known)[0]
+
+    def without_ghosts_lists(self) -> None:
+        mine = self.pairs[0] < self.owned
+        self.pairs = self.pairs[0][mine], self.pairs[1][mine]
 
 
+@pytest.mark.parametrize("images", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_parts_add_up_to_the_whole(student: Student, systems: dict[str, Atoms], dtype: str) -> None:
+def test_parts_add_up_to_the_whole(
+    student: Student, systems: dict[str, Atoms], dtype: str, images: bool
+) -> None:
     atoms = systems["liquid"]
     edges, shift = neighbour_list(atoms.positions, atoms.cell.array, True, student.cutoff)
     arguments = [torch.tensor(x) for x in (atoms.positions, atoms.numbers, edges, shift)]
@@ -55,9 +65,13 @@ def test_parts_add_up_to_the_whole(student: Student, systems: dict[str, Atoms], 
     left = atoms.get_scaled_positions()[:, 0] < 0.4
     found_energies, found_forces = np.zeros(len(atoms)), np.zeros((len(atoms), 3))
     found_virial = np.zeros((3, 3))
-    for owned in (np.flatnonzero(left), np.flatnonzero(~left)):
+    halves = [np.flatnonzero(left), np.flatnonzero(~left)]
+    # known as images of owned atoms, ghosts need no lists
+    for owned in [np.arange(len(atoms))] if images and dtype == "float64" else halves:
         part = Part(atoms, owned, student.cutoff, student.config.layers)
-        answer = part.evaluate(kernel)
+        if len(owned) == len(atoms):
+            part.without_ghosts_lists()
+        answer = part.evaluate(kernel, images)
         found_energies[owned] = answer.energies
         np.add.at(found_forces, part.owner, answer.forces)
         found_virial += answer.virial
@@ -69,7 +83,7 @@ def test_parts_add_up_to_the_whole(student: Student, systems: dict[str, Atoms], 
 
 def test_a_part_without_atoms(tiny: Student) -> None:
     nothing = np.zeros(0, dtype=int)
-    answer = KernelStudent(tiny).evaluate_part([6, 1], 0, nothing, nothing, np.zeros((0, 3)))
+    answer, _ = KernelStudent(tiny).evaluate_part([6, 1], 0, nothing, nothing, np.zeros((0, 3)))
     assert len(answer.energies) == 0
     assert np.array_equal(answer.forces, np.zeros((2, 3)))
 
@@ -82,5 +96,7 @@ def test_bad_parts(tiny: Student) -> None:
         kernel.evaluate_part([6, 1], 1, [0], [2], np.ones((1, 3)))
     with pytest.raises(DistillError, match="do not follow each other"):
         kernel.evaluate_part([6, 1], 1, [0, 1, 0], [1, 0, 1], np.ones((3, 3)))
+    with pytest.raises(DistillError, match="the same identity"):
+        kernel.evaluate_part([6, 1], 2, [0, 1], [1, 0], np.ones((2, 3)), [3, 3], np.eye(3)[:2])
     with pytest.raises(DistillError, match="does not know"):
         kernel.evaluate_part([6, 2], 1, [0, 1], [1, 0], np.ones((2, 3)))

@@ -77,11 +77,11 @@ class Lmp:
 
     def evaluate(
         self, systems: dict[str, Atoms], file: Path, folder: Path, ranks: int = 1,
-        after: Callable[[str], str] = lambda name: "run 0",
+        after: Callable[[str], str] = lambda name: "run 0", ghosts: str = "1",
     ) -> dict[str, Answer]:  # fmt: skip
         """Single points of several systems in one process, or what is left after some MD."""
         script = "".join(
-            f"clear\n{self.setup(atoms, file, folder, name)}"
+            f"clear\n{self.setup(atoms, file, folder, name, ghosts)}"
             "compute pe all pe/atom\n"
             "thermo_style custom step pe pxx pyy pzz pyz pxz pxy\n"
             f"{after(name)}\n"

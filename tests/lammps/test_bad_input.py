@@ -38,7 +38,10 @@ def test_unknown_element(lmp, liquid, tmp_path, ranks) -> None:
 
 
 def test_no_ghost_neighbours(lmp, liquid, tmp_path, ranks) -> None:
+    """One rank does without, but for the virials of atoms."""
     script = lmp.setup(liquid, lmp.export("tiny"), tmp_path, ghosts="0")
+    if ranks == 1:
+        script += "compute s all stress/atom NULL\ndump d all custom 1 dump id c_s[1]\n"
     output = refused(lmp, script, tmp_path, ranks)
     assert len(sentences(output)) == 1, output
     assert "'pair_style mliap unified FILE 1'" in output
@@ -46,6 +49,8 @@ def test_no_ghost_neighbours(lmp, liquid, tmp_path, ranks) -> None:
 
 def test_ghosts_not_far_enough(lmp, liquid, tmp_path, ranks) -> None:
     script = lmp.setup(liquid, lmp.export("original"), tmp_path)
+    if ranks == 1:
+        script += "compute s all stress/atom NULL\ndump d all custom 1 dump id c_s[1]\n"
     output = refused(lmp, script + "comm_modify cutoff 12\n", tmp_path, ranks)
     assert len(sentences(output)) == 1, output
     assert "write 'comm_modify cutoff 17' after pair_style" in output

@@ -68,8 +68,8 @@ def test_parity(lmp, rng, tmp_path: Path, student: str, dtype: str, capsys) -> N
             atoms.get_stress() if atoms.pbc.all() else None,
         )
     lines, worst = [], np.zeros(3)
-    for ranks in (1, 2, 4):
-        answers = lmp.evaluate(found, file, tmp_path, ranks)
+    for ranks, ghosts in (1, "0"), (1, "1"), (2, "1"), (4, "1"):
+        answers = lmp.evaluate(found, file, tmp_path, ranks, ghosts=ghosts)
         for name, answer in answers.items():
             energies, forces, stress = exact[name]
             assert answer.energy == pytest.approx(answer.energies.sum(), abs=1e-6)
@@ -80,9 +80,9 @@ def test_parity(lmp, rng, tmp_path: Path, student: str, dtype: str, capsys) -> N
             ])  # fmt: skip
             worst = np.maximum(worst, errors)
             row = "  ".join(f"{error:8.1e}" for error in errors)
-            lines.append(f"{student:10} {dtype:8} {name:10} {ranks:5}  {row}")
+            lines.append(f"{student:10} {dtype:8} {name:10} {ranks:5} {ghosts:>6}  {row}")
     with capsys.disabled():
-        print("\nstudent    dtype    system     ranks  eV/atom   eV/Å      eV/Å^3")
+        print("\nstudent    dtype    system     ranks ghosts  eV/atom   eV/Å      eV/Å^3")
         print("\n".join(lines))
     limits = (1e-9, 1e-9, 1e-9) if dtype == "float64" else (1e-5, 1e-4, 1e-6)
     assert (worst < limits).all(), worst
@@ -117,3 +117,24 @@ def test_units_real(lmp, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     found = float(done.stdout.split("energy is ")[-1].split()[0])
     assert found == pytest.approx(atoms.get_potential_energy() * 23.060549, abs=1e-6)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_virials_of_atoms(lmp, tmp_path: Path, ranks: int) -> None:
+    """They add up to the stress, and the steps between do not change it."""
+    liquid = system(300)
+    liquid.wrap()
+    script = lmp.setup(liquid, lmp.export("tiny", "float64"), tmp_path)
+    script += (
+        "comm_modify cutoff 12\ncompute s all stress/atom NULL virial\n"
+        "compute total all reduce sum c_s[1] c_s[2] c_s[3] c_s[4] c_s[5] c_s[6]\n"
+        "thermo_style custom step c_total[*]\nrun 0\n"
+        'print "SUM $(c_total[1]) $(c_total[2]) $(c_total[3]) $(c_total[6]) $(c_total[5]) '
+        '$(c_total[4])"\n'
+    )
+    done = lmp.run(script, tmp_path, ranks)
+    assert done.returncode == 0, done.stdout
+    found = np.array([float(x) for x in done.stdout.split("\nSUM ")[1].split()[:6]])
+    liquid.calc = StudentCalculator("tiny", dtype="float64")
+    expected = liquid.get_stress() * liquid.get_volume() * 1.6021765e6
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1.0)

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "evaluate.h"
 
@@ -178,6 +179,61 @@ void one_direction(int64_t n, int64_t n_edges, const int64_t *centre, const int6
   out.set(ranges, int64_t(i.size()), i.data(), j.data(), shift ? s.data() : nullptr);
 }
 
+// Copies of atoms whose images lie in up to three independent directions.
+class Images {
+ public:
+  int32_t copy[3], original[3];
+  int count = 0;
+
+  void set(const double *positions) {
+    positions_ = positions;
+    count = 0;
+  }
+  void add(int32_t image, int32_t atom) {
+    if (!positions_ || image == atom || count == 3) return;
+    double v[3];
+    for (int d = 0; d < 3; ++d) v[d] = positions_[3L * image + d] - positions_[3L * atom + d];
+    for (int k = 0; k < count; ++k) {  // what is left of it across the directions so far
+      double along = 0;
+      for (int d = 0; d < 3; ++d) along += v[d] * unit_[k][d];
+      for (int d = 0; d < 3; ++d) v[d] -= along * unit_[k][d];
+    }
+    const double length = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    if (length < 0.1) return;
+    for (int d = 0; d < 3; ++d) unit_[count][d] = v[d] / length;
+    copy[count] = image;
+    original[count++] = atom;
+  }
+
+ private:
+  const double *positions_ = nullptr;
+  double unit_[3][3];
+};
+
+// Which copy of an atom stands for all of them: by identity, or each for itself.
+class Copies {
+ public:
+  void set(int64_t n_atoms, const int32_t *ids) {
+    ids_ = ids;
+    many_.clear();
+    const int32_t most = ids && n_atoms ? *std::max_element(ids, ids + n_atoms) : int32_t(n_atoms);
+    dense_ = !ids || (most >= 0 && most < 16 * n_atoms + 1024);
+    few_.assign(dense_ ? int64_t(most) + 1 : 0, -1);
+  }
+  int32_t &of(int32_t atom) {
+    const int32_t id = ids_ ? ids_[atom] : atom;
+    if (!dense_) return many_.emplace(id, -1).first->second;
+    if (id < 0) throw std::runtime_error("An atom's identity is negative.");
+    return few_[id];
+  }
+
+ private:
+  const int32_t *ids_ = nullptr;
+  bool dense_ = true;
+  std::vector<int32_t> few_;
+  std::unordered_map<int32_t, int32_t> many_;
+};
+
 // Part of a system, in the order that `Problem::within` asks for.
 struct Part {
   std::vector<int32_t> order;  // the user's index of each atom that the owned ones depend on
@@ -186,33 +242,42 @@ struct Part {
   std::vector<int32_t> kinds;
   std::vector<double> origin;  // vectors are given: all positions are zero
   std::vector<double> cotangent;
+  Images images;
 
   void set(const Student &st, int64_t n_atoms, int64_t n_owned, const int32_t *numbers,
-           int64_t n_pairs, const int32_t *centre, const int32_t *neighbour,
-           const double *vectors) {
+           int64_t n_pairs, const int32_t *centre, const int32_t *neighbour, const double *vectors,
+           const int32_t *ids, const double *positions) {
     row_.assign(n_atoms, {0, 0});
-    place_.assign(n_atoms, -1);
+    place_.set(n_atoms, ids);
+    images.set(ids ? positions : nullptr);
     for (int64_t p = 0; p < n_pairs; ++p) {
       const int32_t i = centre[p], j = neighbour[p];
       if (i < 0 || j < 0 || i >= n_atoms || j >= n_atoms)
         throw std::runtime_error("A pair names an atom that is not there.");
-      if (p > 0 && centre[p - 1] == i) continue;
+      if (p > 0 && centre[p - 1] == i) {
+        ++row_[i].second;
+        continue;
+      }
       if (row_[i].second != 0)
         throw std::runtime_error("The pairs of one atom do not follow each other.");
-      row_[i].first = p;
-      for (row_[i].second = p + 1; row_[i].second < n_pairs && centre[row_[i].second] == i;)
-        ++row_[i].second;
+      row_[i] = {p, p + 1};
     }
     order.resize(n_owned);
-    for (int64_t i = 0; i < n_owned; ++i) order[i] = place_[i] = int32_t(i);
+    for (int64_t i = 0; i < n_owned; ++i) {
+      int32_t &place = place_.of(int32_t(i));
+      if (place >= 0) throw std::runtime_error("Two owned atoms have the same identity.");
+      order[i] = place = int32_t(i);
+    }
     within.assign(1, int(n_owned));
     for (int h = 0, from = 0; h < st.shape.layers; ++h) {
       for (const int end = within[h]; from < end; ++from)
-        for (int64_t p = row_[order[from]].first; p < row_[order[from]].second; ++p)
-          if (place_[neighbour[p]] < 0) {
-            place_[neighbour[p]] = int32_t(order.size());
+        for (int64_t p = row_[order[from]].first; p < row_[order[from]].second; ++p) {
+          int32_t &place = place_.of(neighbour[p]);
+          if (place < 0) {
+            place = int32_t(order.size());
             order.push_back(neighbour[p]);
           }
+        }
       within.push_back(int(order.size()));
     }
     const int n = int(order.size());
@@ -223,10 +288,15 @@ struct Part {
     for (int k = 0; k < n; ++k) {
       if (k < within[st.shape.layers - 1])
         for (int64_t p = row_[order[k]].first; p < row_[order[k]].second; ++p) {
-          const int32_t at = place_[neighbour[p]];
-          if (at <= k) continue;  // stands in the other one's row
+          const int32_t at = place_.of(neighbour[p]);
+          const double *v = vectors + 3 * p;
+          if (at < k) continue;  // stands in the other one's row
+          // of an atom and its own images, one of two opposite ones
+          if (at == k && (v[0] < 0 || (v[0] == 0 && (v[1] < 0 || (v[1] == 0 && v[2] <= 0)))))
+            continue;
           c.j.push_back(at);
-          c.shift.insert(c.shift.end(), vectors + 3 * p, vectors + 3 * p + 3);
+          c.shift.insert(c.shift.end(), v, v + 3);
+          images.add(neighbour[p], order[at]);
         }
       c.first.push_back(int32_t(c.j.size()));
     }
@@ -243,7 +313,8 @@ struct Part {
 
  private:
   std::vector<std::pair<int64_t, int64_t>> row_;
-  std::vector<int32_t> place_, ordered_;
+  Copies place_;
+  std::vector<int32_t> ordered_;
 };
 
 struct Kept {
@@ -450,13 +521,19 @@ int distill_evaluate(const double *meta, int64_t meta_length, int precision, con
 int distill_evaluate_part(const double *meta, int64_t meta_length, int precision,
                           const void *packed, int64_t n_atoms, int64_t n_owned,
                           const int32_t *numbers, int64_t n_pairs, const int32_t *centre,
-                          const int32_t *neighbour, const double *vectors, double *energies,
-                          double *forces, double *virial, double *closest, const void *latent,
-                          double *distances) {
+                          const int32_t *neighbour, const double *vectors, const int32_t *ids,
+                          const double *positions, double *energies, double *forces,
+                          double *virial, double *closest, const void *latent, double *distances,
+                          int32_t *images) {
   return guarded([&] {
     const Student st(meta, meta_length);
     static thread_local Part part;
-    part.set(st, n_atoms, n_owned, numbers, n_pairs, centre, neighbour, vectors);
+    part.set(st, n_atoms, n_owned, numbers, n_pairs, centre, neighbour, vectors, ids, positions);
+    if (images)
+      for (int k = 0; k < 3; ++k) {
+        images[2 * k] = k < part.images.count ? part.images.copy[k] : -1;
+        images[2 * k + 1] = k < part.images.count ? part.images.original[k] : -1;
+      }
     const int n = int(part.order.size());
     std::vector<double> e(n_atoms), d(distances ? n_atoms : 0);
     std::fill(forces, forces + 3 * n_atoms, 0.0);

@@ -35,15 +35,20 @@ DISTILL_API int distill_evaluate(const double *meta, int64_t meta_length, int pr
 // Of a system's part, with the ghost atoms around it: the first n_owned of n_atoms atoms count. Pairs
 // (centre, neighbour) with vectors (E x 3) from one to the other, as they stand in full neighbour
 // lists of all atoms within layers - 1 cutoffs of the owned ones; those of one centre follow each
-// other. energies n_owned, forces n_atoms x 3: minus the gradient of the owned atoms' energies.
-// Pairs at the cutoff or beyond count nothing. The last four as in distill_evaluate; distances n_owned.
+// other. ids, or null: atoms with the same are images of one atom, and one of them (an owned one, or
+// the one nearest to them) stands for all; then lists of the owned atoms suffice where all ghosts
+// are their images. positions (N x 3): needed with images only. energies n_owned, forces n_atoms x 3:
+// minus the gradient of the owned atoms' energies. closest, latent, distances (n_owned) as in
+// distill_evaluate. images 3 x 2, or null: atoms that are images of each other, in up to three
+// independent directions, the second one standing for the first; else -1.
 DISTILL_API int distill_evaluate_part(const double *meta, int64_t meta_length, int precision,
                                       const void *packed, int64_t n_atoms, int64_t n_owned,
                                       const int32_t *numbers, int64_t n_pairs,
                                       const int32_t *centre, const int32_t *neighbour,
-                                      const double *vectors, double *energies, double *forces,
+                                      const double *vectors, const int32_t *ids,
+                                      const double *positions, double *energies, double *forces,
                                       double *virial, double *closest, const void *latent,
-                                      double *distances);
+                                      double *distances, int32_t *images);
 
 // distill_evaluate for MD: the neighbour list `list` (any number that is the caller's own; distill_new_list
 // gives one) finds the pairs and is kept from call to call. box: 3 x 3, rows as vectors, or null;
