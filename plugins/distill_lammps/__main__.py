@@ -55,6 +55,35 @@ def env() -> None:
     print(for_shell(place))
 
 
+@app.command()
+def data(
+    smiles: Annotated[str, typer.Argument(help="The molecule, or a .smi file with it.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The data file to write.")],
+    molecules: Annotated[int, typer.Option(help="1: in vacuum; more: a periodic liquid.")] = 1,
+    density: Annotated[float, typer.Option(help="Of the liquid, g/cm3.")] = 0.8,
+    box: Annotated[float, typer.Option(help="Å, of the box around a molecule in vacuum.")] = 40.0,
+) -> None:
+    """Writes a LAMMPS data file (atom_style atomic) of a molecule in vacuum, or of a liquid.
+
+    The atom types are H C N O F P S Cl Br I: pair_coeff * * H C N O F P S Cl Br I.
+    """
+    from distill_lammps.data import in_vacuum, liquid, write_data
+
+    if molecules < 1:
+        raise DistillError(f"--molecules is {molecules}; use 1 or more.")
+    if not density > 0:
+        raise DistillError(f"--density is {density:g}; use a positive one, in g/cm3.")
+    if not out.absolute().parent.is_dir():
+        raise DistillError(f"There is no folder {out.parent}; make it first.")
+    if smiles.endswith(".smi"):
+        if not Path(smiles).is_file():
+            raise DistillError(f"There is no file {smiles}.")
+        smiles = (Path(smiles).read_text().split() or [""])[0]
+    atoms = in_vacuum(smiles, box) if molecules == 1 else liquid(smiles, molecules, density)
+    write_data(atoms, out)
+    print(f"{out}: {len(atoms)} atoms in {atoms.cell.lengths()[0]:.2f} Å")
+
+
 def say(sentence: str) -> None:
     """To the user, not into what a script reads."""
     print(sentence, file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ def environment(place: Path | None) -> dict[str, list[str]]:
     """
     packages = [Path(distill.__file__).parent.parent, Path(__file__).parent.parent]
     site = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
-    python = [*packages, *site]
+    python = [*site, *packages]
     programs: list[Path] = []
     libraries: list[Path] = []
     if place is not None:
