@@ -29,8 +29,12 @@ demo: $(STAMP) ## SMILES -> MD of paracetamol, into demo/paracetamol (about ten 
 	@echo "The files are in $(DEMO):"
 	@ls -1 $(DEMO) | sed 's/^/  /'
 
+.PHONY: lammps
+lammps: $(STAMP) ## a LAMMPS that takes students, in the user's cache (minutes, once)
+	$(BIN)/python -m distill_lammps build
+
 .PHONY: test
-test: lint ## style, types and all tests, slow ones too
+test: lint lammps ## style, types and all tests, slow ones too
 	$(TEST) --durations=15
 
 .PHONY: test-fast

@@ -189,6 +189,8 @@ def compile_tree(tree: Path, folder: Path, tools: Tools) -> Path:
                 raise DistillError(f"LAMMPS did not build; {log} says why (the end of it).")
     log.unlink()
     shutil.copytree(tree / "python" / "lammps", out / "python" / "lammps")
+    # where LAMMPS' Python module looks first
+    (out / "python" / "lammps" / "liblammps.so").symlink_to("../../lib/liblammps.so")
     shutil.rmtree(out / "share" / "lammps" / "potentials", ignore_errors=True)
     shutil.rmtree(out / "share" / "lammps" / "bench", ignore_errors=True)
     return out

@@ -1,6 +1,7 @@
 """What a shell needs for ``lmp`` to run students."""
 
 import os
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -16,12 +17,12 @@ def environment(place: Path | None) -> dict[str, list[str]]:
     packages = [Path(distill.__file__).parent.parent, Path(__file__).parent.parent]
     site = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     python = [*site, *packages]
-    programs: list[Path] = []
+    programs = [Path(sys.executable).parent]  # `distill`, and PyPI's mpiexec
     libraries: list[Path] = []
     if place is not None:
         python.insert(0, place / "python")
         mpi = find_mpi()
-        programs = [place / "bin", *([Path(mpi.mpiexec).parent] if mpi else [])]
+        programs = [place / "bin", *programs, *([Path(mpi.mpiexec).parent] if mpi else [])]
         libraries = [place / "lib", Path(str(sysconfig.get_config_var("LIBDIR")))]
         libraries += [Path(mpi.library)] if mpi and mpi.library else []
     return {
