@@ -7,10 +7,11 @@ from pathlib import Path
 
 import distill
 from distill_lammps.build import find_mpi
+from distill_lammps.plugin import plugin_folder
 
 
 def environment(place: Path | None) -> dict[str, list[str]]:
-    """Folders to put before those of PATH, LD_LIBRARY_PATH and PYTHONPATH.
+    """Folders to put before those of PATH, LD_LIBRARY_PATH, PYTHONPATH and LAMMPS_PLUGIN_PATH.
 
     place: a LAMMPS that `build` has made; None: LAMMPS is on the paths already.
     """
@@ -19,14 +20,17 @@ def environment(place: Path | None) -> dict[str, list[str]]:
     python = [*site, *packages]
     programs = [Path(sys.executable).parent]  # `distill`, and PyPI's mpiexec
     libraries: list[Path] = []
+    plugins: list[Path] = []
     if place is not None:
         python.insert(0, place / "python")
         mpi = find_mpi()
         programs = [place / "bin", *programs, *([Path(mpi.mpiexec).parent] if mpi else [])]
         libraries = [place / "lib", Path(str(sysconfig.get_config_var("LIBDIR")))]
         libraries += [Path(mpi.library)] if mpi and mpi.library else []
+        plugins = [plugin_folder(place)]
     return {
         "PATH": _strings(programs),
+        "LAMMPS_PLUGIN_PATH": _strings(plugins),
         "LD_LIBRARY_PATH": _strings(libraries),
         "PYTHONPATH": _strings(python),
     }

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from ase.io.lammpsdata import write_lammps_data
 
 from distill_lammps.build import build, find_mpi
 from distill_lammps.environment import for_subprocess
-from distill_lammps.export import export_mliap
+from distill_lammps.export import export_mliap, export_plugin
 
 ELEMENTS = ["H", "C", "N", "O", "Cl"]
 BAR = 1 / 1.6021765e6
@@ -32,17 +33,18 @@ class Answer(NamedTuple):
 
 
 class Lmp:
-    """Runs inputs; ``exports`` holds students as files for pair_style."""
+    """Runs inputs. program: an lmp; environment: beside the test's own."""
 
-    def __init__(self, folder: Path):
-        self.place = build()
-        self.environment = for_subprocess(self.place) | {"OMP_NUM_THREADS": "1"}
+    def __init__(self, program: Path, environment: dict[str, str], folder: Path):
+        self.program = program
+        self.environment = os.environ | environment | {"OMP_NUM_THREADS": "1"}
         self.folder = folder
 
-    def export(self, student: str | Path, dtype: str = "float32") -> Path:
-        file = self.folder / f"{Path(student).stem}-{dtype}.mliap.pkl"
+    def export(self, student: str | Path, dtype: str = "float32", style: str = "mliap") -> Path:
+        """A student as a file for ``pair_style mliap`` or ``distill``."""
+        file = self.folder / f"{Path(student).stem}-{dtype}.{style}"
         if not file.is_file():
-            export_mliap(student, file, dtype)
+            {"mliap": export_mliap, "distill": export_plugin}[style](student, file, dtype)
         return file
 
     def run(
@@ -54,7 +56,7 @@ class Lmp:
         assert mpi is not None
         command = [] if ranks == 1 else [mpi.mpiexec, "-n", str(ranks)]
         return subprocess.run(
-            [*command, str(self.place / "bin" / "lmp"), "-in", "in.test"], cwd=folder,
+            [*command, str(self.program), "-in", "in.test"], cwd=folder,
             env=self.environment, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -69,10 +71,15 @@ class Lmp:
             folder / f"{name}.data", atoms, specorder=ELEMENTS, masses=True, units=units,
             atom_style="atomic",
         )  # fmt: skip
+        types = " ".join(ELEMENTS)
+        if file.suffix == ".distill":
+            precision = "double" if "float64" in file.name else "single"
+            style = f"pair_style distill {precision}\npair_coeff * * {file} {types}\n"
+        else:
+            style = f"pair_style mliap unified {file} {ghosts}\npair_coeff * * {types}\n"
         boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
         return (
-            f"units {units}\natom_style atomic\nboundary {boundary}\nread_data {name}.data\n"
-            f"pair_style mliap unified {file} {ghosts}\npair_coeff * * {' '.join(ELEMENTS)}\n"
+            f"units {units}\natom_style atomic\nboundary {boundary}\nread_data {name}.data\n{style}"
         )
 
     def evaluate(
@@ -109,5 +116,14 @@ class Lmp:
 
 @pytest.fixture(scope="session")
 def lmp(tmp_path_factory: pytest.TempPathFactory) -> Lmp:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return Lmp(tmp_path_factory.mktemp("exports"))
+    """The one built from source: ML-IAP's unified models, and the plugin."""
+    place = build()
+    program = place / "bin" / "lmp"
+    return Lmp(program, for_subprocess(place), tmp_path_factory.mktemp("exports"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Lmp:
+    """PyPI's, with the plugin."""
+    program = Path(sys.executable).parent / "lmp"
+    return Lmp(program, {}, tmp_path_factory.mktemp("wheel"))

