@@ -462,7 +462,9 @@ def info(
 def export(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
-    kind: Annotated[str, typer.Option("--format", help="torchscript or mliap.")] = "torchscript",
+    kind: Annotated[
+        str, typer.Option("--format", help="torchscript, lammps or mliap.")
+    ] = "torchscript",
     dtype: Annotated[str, typer.Option(help="Of mliap: float32 or float64.")] = "float32",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
@@ -472,9 +474,9 @@ def export(
     model(positions, numbers, edge_index, edge_shift), in eV and Å: positions (N, 3), numbers (N,)
     int64, edge_index (2, E) int64 with both directions of every pair, edge_shift (E, 3).
 
-    The mliap file is for LAMMPS: pair_style mliap unified FILE 1.
+    The other two are for LAMMPS: lammps for pair_style distill, mliap for pair_style mliap unified.
 
-    Example: `distill export tiny --format mliap -o tiny.mliap.pkl`
+    Example: `distill export tiny --format lammps -o tiny.student`
     """
     exports = {entry.name: entry for entry in entry_points(group="distill.exports")}
     if kind in ("onnx", "aoti"):
@@ -482,6 +484,8 @@ def export(
     if kind != "torchscript" and kind not in exports:
         known = ", ".join(["torchscript", *exports])
         raise DistillError(f"Unknown format '{kind}'; there is {known}.")
+    if dtype not in ("float32", "float64"):
+        raise DistillError(f"--dtype is '{dtype}'; use float32 or float64.")
     if out.is_dir():
         raise DistillError(f"{out} is a folder; give a file (-o).")
     if out.exists() and not force:

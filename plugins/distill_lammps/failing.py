@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 import traceback
 from types import TracebackType
 from typing import NoReturn
@@ -27,13 +28,9 @@ def speak_plainly() -> None:
     sys.excepthook = hook
 
 
-class Everywhere(DistillError):
-    """An error that all ranks meet: each raises it, rank 0 says it, and LAMMPS ends the run."""
-
-
 def everywhere(sentence: str, rank: int) -> NoReturn:
-    """Raises it."""
-    error = Everywhere(sentence)
+    """Of an error that all ranks meet: each raises it, rank 0 says it, and LAMMPS ends the run."""
+    error = DistillError(sentence)
     error.silent = rank != 0  # type: ignore[attr-defined]
     raise error
 
@@ -43,11 +40,14 @@ def here(error: Exception, rank: int, size: int) -> NoReturn:
     that all are ended here. Alone, it is raised."""
     if size == 1:
         raise error
+    if rank:
+        time.sleep(2)  # where rank 0 has met the same, it says so, and ends all
     if not isinstance(error, DistillError):
         traceback.print_exception(error)
     print(f"ERROR from the student, on rank {rank}: {error}", file=sys.stderr, flush=True)
     process = ctypes.CDLL(None)
     process.fflush(None)  # LAMMPS' log and dumps
+    time.sleep(0.5)  # mpiexec hands the sentence on before it ends all
     abort = getattr(process, "MPI_Abort", None)
     if abort is not None:
         # MPI_COMM_WORLD: a number in MPICH and its kin, an object in Open MPI

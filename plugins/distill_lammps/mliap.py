@@ -20,7 +20,6 @@ from distill.kernels import choose_backend
 from distill.student.file import load_student
 from distill_lammps import failing, instance
 from distill_lammps.backends import KernelBackend, TorchBackend
-from distill_lammps.failing import Everywhere
 
 FORMAT = 1
 OLDEST = 20230802
@@ -124,8 +123,6 @@ class StudentMLIAP:
         """One step: energies of the owned atoms, forces on all, the virial."""
         try:
             self._compute(data)
-        except Everywhere:
-            raise
         except Exception as error:
             # the other ranks may know nothing of it
             failing.here(error, self.rank, self.size)
@@ -183,17 +180,28 @@ class StudentMLIAP:
         alone = alone and self._fast is not None
         if self._run < 0:
             self.student.check_elements(np.unique(numbers))
+            self._check_bonds()
         if self.layers > 1 and not alone and (self._run % 1000 == 0 or pairwise or self._run < 0):
             self._check_ghosts(data)
         self._run += 1
 
+    def _check_bonds(self) -> None:
+        """Whether LAMMPS' lists hold bonded atoms."""
+        if self._lammps is None or not self._lammps.extract_global("nbonds"):
+            return
+        weights = zip(*(self._lammps.extract_global(f"special_{k}") for k in ("lj", "coul")))
+        if any(lj == 0 and coulomb == 0 for lj, coulomb in list(weights)[1:]):
+            raise DistillError(
+                "LAMMPS would hide bonded neighbors from the student: write 'special_bonds lj/coul "
+                "1 1 1'"
+            )
+
     def _check_ghosts(self, data: Any) -> None:
         """Whether ghost atoms have neighbours, and reach far enough."""
         if data.natomneigh == data.nlistatoms and data.ntotal > data.nlocal:
-            failing.everywhere(
+            raise DistillError(
                 "ghost atoms have no neighbours, which several ranks and per-atom virials need: "
-                "end the line with a 1, as in 'pair_style mliap unified FILE 1'",
-                self.rank,
+                "end the line with a 1, as in 'pair_style mliap unified FILE 1'"
             )
         if self._lammps is None:
             return
@@ -202,11 +210,10 @@ class StudentMLIAP:
             return
         needed = self.layers * self.cutoff + skin
         if cutoff < needed - 1e-9:
-            failing.everywhere(
+            raise DistillError(
                 f"ghost atoms reach {max(cutoff, self.cutoff + skin):g} Å, this student needs "
                 f"{needed:g} Å ({self.layers} layers of {self.cutoff:g} Å, and the skin): write "
-                f"'comm_modify cutoff {needed:g}' after pair_style",
-                self.rank,
+                f"'comm_modify cutoff {needed:g}' after pair_style"
             )
 
 

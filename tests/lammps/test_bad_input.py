@@ -152,3 +152,44 @@ def test_overlap_with_plugin(any_lmp, tmp_path, ranks) -> None:
     file = any_lmp.export("tiny", style="distill")
     output = refused(any_lmp, any_lmp.setup(atoms, file, tmp_path), tmp_path, ranks)
     assert "Atoms 4 and 5 are 0.10" in output or "Atoms 5 and 4 are 0.10" in output
+
+
+@pytest.mark.parametrize("style", ["mliap", "distill"])
+def test_hidden_bonds(lmp, tmp_path, ranks, style) -> None:
+    """LAMMPS leaves bonded atoms out of its lists, as it does for force fields."""
+    data = """two atoms
+2 atoms
+1 bonds
+5 atom types
+1 bond types
+0 10 xlo xhi
+0 10 ylo yhi
+0 10 zlo zhi
+
+Masses
+
+1 1.0
+2 12.0
+3 14.0
+4 16.0
+5 35.0
+
+Atoms # bond
+
+1 1 1 3 3 3
+2 1 1 3 3 3.8
+
+Bonds
+
+1 1 1 2
+"""
+    atoms = Atoms("H2", cell=[10.0] * 3, pbc=True)
+    script = lmp.setup(atoms, lmp.export("tiny", style=style), tmp_path)
+    (tmp_path / "system.data").write_text(data)
+    script = script.replace("atom_style atomic", "atom_style bond\nbond_style zero nocoeff")
+    script += "bond_coeff *\n"
+    output = refused(lmp, script, tmp_path, ranks)
+    assert "write 'special_bonds lj/coul 1 1 1'" in output, output
+    right = script.replace("read_data", "special_bonds lj/coul 1 1 1\nread_data")
+    done = lmp.run(right + "run 0\n", tmp_path, ranks)
+    assert done.returncode == 0, done.stdout

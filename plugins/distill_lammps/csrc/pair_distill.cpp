@@ -126,6 +126,9 @@ void PairDistill::init_style() {
     unit_ = KCAL_PER_EV;
   else
     error->all(FLERR, "pair_style distill needs 'units metal' or 'units real', not '{}'", update->unit_style);
+  for (int k = 1; k <= 3; ++k)
+    if (atom->nbonds > 0 && force->special_lj[k] == 0 && force->special_coul[k] == 0)
+      error->all(FLERR, "LAMMPS would hide bonded neighbors from the student: write 'special_bonds lj/coul 1 1 1'");
   // pairs of own atoms once, those with ghosts on both ranks
   neighbor->add_request(this, NeighConst::REQ_NEWTON_OFF);
 }
