@@ -28,6 +28,8 @@ UNITS = {"metal": 1.0, "real": 23.060549}
 """eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
 CLOSEST = 0.3
 """Å; atoms nearer than this are a mistake in the input, not chemistry."""
+SKIN = 2.0
+"""Å, LAMMPS' default in these units."""
 NO_PAIRS = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3))
 PAIRWISE_VIRIAL = 1 | 4
 """Bits of `vflag` that ask for the virial pair by pair: VIRIAL_PAIR and VIRIAL_ATOM."""
@@ -110,8 +112,10 @@ class StudentMLIAP:
             )
         self.energy_unit = UNITS[units]
         # asked for here, so that no input need say it; one rank does without
-        if self.size > 1:
-            self._lammps.command(f"comm_modify cutoff {self.layers * self.cutoff + 2.0}")
+        if self.size > 1 and self.layers > 1:
+            wanted = self.layers * self.cutoff + SKIN
+            given = instance.ghost_cutoff(self._lammps) or 0.0
+            self._lammps.command(f"comm_modify cutoff {max(wanted, given)}")
 
     def compute_descriptors(self, data: Any) -> None:
         """Nothing: there are none."""
@@ -133,13 +137,14 @@ class StudentMLIAP:
             data.energy = 0.0  # arrays of a rank without atoms may not be there
             return
         numbers = data.elems + np.int32(1)
-        self._check_run(data, numbers)
+        pairwise = bool(data.vflag & PAIRWISE_VIRIAL)
+        images = (None, None) if pairwise or self._fast is None else self._images(data.ntotal)
+        self._check_run(data, numbers, images[0] is not None, pairwise)
         i, j, vectors = (data.pair_i, data.jatoms, data.rij) if data.npairs else NO_PAIRS
-        pairwise = data.vflag & PAIRWISE_VIRIAL
         if pairwise or self._fast is None:
-            answer = self._slow(numbers, owned, i, j, vectors, bool(pairwise))
+            answer = self._slow(numbers, owned, i, j, vectors, pairwise)
         else:
-            answer = self._fast(numbers, owned, i, j, vectors, *self._images(data.ntotal))
+            answer = self._fast(numbers, owned, i, j, vectors, *images)
         if answer.closest < CLOSEST:
             raise DistillError(
                 f"two atoms are {answer.closest:.2f} Å apart; mend the geometry, or take a shorter "
@@ -167,17 +172,20 @@ class StudentMLIAP:
         return ids, read("x", nelem=total, dim=3)
 
     # -- checks ------------------------------------------------------------------------------------
-    def _check_run(self, data: Any, numbers: NDArray[np.int32]) -> None:
-        """What can only be seen once a run has begun; cheap enough for each step."""
+    def _check_run(
+        self, data: Any, numbers: NDArray[np.int32], images: bool, pairwise: bool
+    ) -> None:
+        """What can only be seen once a run has begun; cheap enough for each step.
+
+        images: whether atoms that are images of each other are known.
+        """
         if data.nlistatoms != data.nlocal:
             raise DistillError(
                 "the student must act on all atoms: take it out of pair_style hybrid, and map no "
                 "type to NULL"
             )
         # one rank's ghosts are images of its own atoms, and need no neighbours
-        pairwise = data.vflag & PAIRWISE_VIRIAL
-        alone = self.size == 1 and self._images(data.ntotal)[0] is not None and not pairwise
-        alone = alone and self._fast is not None
+        alone = self.size == 1 and images
         if self._run < 0:
             self.student.check_elements(np.unique(numbers))
             self._check_bonds()
