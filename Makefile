@@ -96,5 +96,6 @@ $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard distill/kernels/csr
 	    exit 1; \
 	  }; \
 	fi
+	@rm -rf *.egg-info  # an old one would hide new entry points from programs that start here
 	$(BIN)/python -m pip install --no-input --progress-bar off -c constraints.txt -e '.[all]'
 	@touch $@

@@ -235,8 +235,12 @@ CASES: dict[str, Case] = {
         ("train", "{source}", "-o", "{out}", "--resume"), water_dataset, None, "no training run"),
     "train on text": (
         ("train", "{source}", "-o", "{out}"), file("data.h5", "1,2,3"), None, "not a dataset"),
-    "export to what is to come": (
-        ("export", "{source}", "--format", "onnx", "-o", "{out}"), student_file, None, "later"),
+    "export in a strange precision": (
+        ("export", "{source}", "--format", "mliap", "--dtype", "int4", "-o", "{out}"),
+        student_file, None, "use float32 or float64"),
+    "export without its ending": (
+        ("export", "{source}", "--format", "aoti", "-o", "{out}"), student_file, None,
+        "must be named .pt2"),
     "export to nonsense": (
         ("export", "{source}", "--format", "jpeg", "-o", "{out}"), student_file, None,
         "Unknown format"),

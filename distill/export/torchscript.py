@@ -1,13 +1,12 @@
 """TorchScript: one file that libtorch runs, from Python or C++."""
 
 import json
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
 import torch
 
+from distill.export.whole import whole_file
 from distill.student.student import Student
 
 CARD = "distill.json"
@@ -20,16 +19,8 @@ def export_torchscript(student: Student, path: str | Path) -> None:
     Arguments and units as in :class:`distill.student.Student`. The file appears whole or not at
     all. ``torch.jit.load(path)`` needs nothing of ``distill``.
     """
-    path = Path(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather export otherwise
         scripted = torch.jit.script(student.eval())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        torch.jit.save(scripted, temporary, _extra_files={CARD: json.dumps(student.card)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole_file(path) as place:
+        torch.jit.save(scripted, str(place), _extra_files={CARD: json.dumps(student.card)})

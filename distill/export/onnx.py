@@ -1,0 +1,58 @@
+"""ONNX: energy and forces in one graph, for ONNX Runtime and others; no torch is needed there."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+
+from distill.errors import DistillError
+from distill.export.program import INPUTS, OUTPUTS, exported_program
+from distill.export.whole import whole_file
+from distill.student.student import Student
+
+OPSET = 18
+"""Runs in ONNX Runtime 1.14 (2023) and later."""
+CARD = "distill"
+"""The metadata property with the student's card and what a caller must know of it."""
+
+
+def export_onnx(student: Student, path: str | Path) -> None:
+    """Writes the model of ``exported_program``; its metadata has the card under "distill".
+
+    Raises DistillError where the packages onnx and onnxscript are missing.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (torch's exporter needs it)
+    except ImportError as error:
+        raise DistillError(
+            f"Export to ONNX needs {error.name}: pip install 'mlff-distiller[onnx]'."
+        ) from error
+    # of torchvision, which is not wanted here
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            exported_program(student), (), dynamo=True, input_names=INPUTS, output_names=OUTPUTS,
+            opset_version=OPSET, verbose=False,
+            optimize=False,  # its rules take 1e-8 for zero, which norms have added
+        )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:  # where in our source each node comes from
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in model.graph.value_info:
+        value.ClearField("metadata_props")
+    card = {
+        **student.card,
+        "cutoff": student.config.cutoff,
+        "elements": list(student.config.elements),
+        "units": "eV, Å",
+    }
+    onnx.helper.set_model_props(model, {CARD: json.dumps(card)})
+    onnx.checker.check_model(model, full_check=True)
+    with whole_file(path) as place:
+        onnx.save_model(model, str(place))
