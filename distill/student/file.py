@@ -12,28 +12,36 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from distill.errors import DistillError
+from distill.quantize.weights import pack, unpack
 from distill.student.config import SIZES, StudentConfig
 from distill.student.latent import Latent
 from distill.student.student import Student
 
 FORMAT = "mlff-distiller student"
 FORMAT_VERSION = 1
+QUANTIZED_VERSION = 2
+"""Of files with fewer bits, which an earlier version would have misread."""
 SHIPPED = (*SIZES, "scout")
 """``scout`` is an early ``tiny`` whose MD made geometries that the others were trained on."""
 
 
-def save_student(student: Student, path: str | Path) -> None:
-    """Writes weights and card; the file appears whole or not at all."""
+def save_student(student: Student, path: str | Path, precision: str = "float32") -> None:
+    """Writes weights and card; the file appears whole or not at all.
+
+    precision: of the weights, one of ``distill.quantize.PRECISIONS``; "float32" keeps float64.
+    """
     path = Path(path)
     header = {
         **student.card,
+        "precision": precision,
         "uncertainty": student.latent.fields() if student.latent else None,
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if precision == "float32" else QUANTIZED_VERSION,
         "architecture": {"family": "PaiNN", **student.config.as_dict()},
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
+    tensors = pack(tensors, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -91,14 +99,14 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} is a safetensors file of another program (it has no distill header); "
             "give a file written by distill."
         ) from error
-    if version != FORMAT_VERSION:
-        newer = version > FORMAT_VERSION
+    if version not in (FORMAT_VERSION, QUANTIZED_VERSION):
+        newer = version > QUANTIZED_VERSION
         fix = "upgrade mlff-distiller" if newer else "write it again with this version of distill"
         raise DistillError(
             f"{path} has student format {version}, but this mlff-distiller reads format "
-            f"{FORMAT_VERSION}; {fix}."
+            f"{QUANTIZED_VERSION} and earlier; {fix}."
         )
-    return header, tensors
+    return header, unpack(tensors)
 
 
 def load_student(
