@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import molecule
 from numpy.typing import NDArray
 
+from distill.bench.systems import system
 from distill.errors import DistillError
 from distill.export.program import INPUTS
 from distill.student.neighbours import neighbour_list
@@ -68,7 +69,8 @@ def validate(path: str | Path, kind: str, student: Student, systems: list[Atoms]
 
 
 def systems_for(student: Student) -> list[Atoms]:
-    """Geometries of the student's elements: molecules, one atom alone, a periodic cell."""
+    """Geometries of the student's elements: molecules, one atom alone, a periodic cell; one of the
+    molecules is large enough for a runtime to take several threads."""
     known = set(student.config.elements)
     found = [molecule(name) for name in ("CH3CONH2", "C5H5N", "CH3SH", "C6H6", "HCOOCH3", "H2O")]
     for atoms in found:
@@ -77,4 +79,4 @@ def systems_for(student: Student) -> list[Atoms]:
     cell.set_cell([[4.2, 0.0, 0.0], [0.6, 4.0, 0.0], [-0.4, 0.5, 4.3]])
     cell.pbc = True
     alone = Atoms([student.config.elements[0]], [[0.0, 0.0, 0.0]])
-    return [atoms for atoms in [*found, cell, alone] if set(atoms.numbers) <= known]
+    return [atoms for atoms in [*found, system(50), cell, alone] if set(atoms.numbers) <= known]
