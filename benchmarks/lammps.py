@@ -94,7 +94,7 @@ class Lammps:
 def beginning(atoms: Atoms, lammps: Lammps, pair: str) -> str:
     """System and student."""
     write_data(atoms, lammps.folder / "system.data")
-    boundary = "p p p" if atoms.pbc.all() else "f f f"
+    boundary = "p p p" if atoms.pbc.all() else "s s s"  # a molecule may wander
     return (
         f"units metal\natom_style atomic\nboundary {boundary}\nread_data system.data\n{pair}"
         "neigh_modify every 1 delay 0 check yes\n"
