@@ -78,6 +78,14 @@ def disk_problem(error: BaseException) -> str | None:
     return None
 
 
+def check_new_file(out: Path, force: bool) -> None:
+    """Refuses a folder, and a file that is there already unless it may be replaced."""
+    if out.is_dir():
+        raise DistillError(f"{out} is a folder; give a file (-o).")
+    if out.exists() and not force:
+        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+
+
 def check_room(path: Path) -> None:
     """Refuses a disk that is as good as full, before any work is done."""
     while not path.exists():
@@ -487,17 +495,14 @@ def export(
         raise DistillError(f"Unknown format '{kind}'; there is {', '.join([*own, *exports])}.")
     if dtype not in ("float32", "float64"):
         raise DistillError(f"--dtype is '{dtype}'; use float32 or float64.")
-    if out.is_dir():
-        raise DistillError(f"{out} is a folder; give a file (-o).")
-    if out.exists() and not force:
-        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    check_new_file(out, force)
     check_room(out)
     hint = ""
     if kind in own:
         from distill.export import FORMATS
         from distill.export.validate import systems_for, validate
-        from distill.export.whole import whole_file
         from distill.student.file import load_student
+        from distill.whole import whole_file
 
         loaded = load_student(student)
         with whole_file(out) as place:
@@ -527,10 +532,7 @@ def quantize(
     """
     if precision not in ("int8", "float16", "bfloat16"):
         raise DistillError(f"--precision is '{precision}'; use int8, float16 or bfloat16.")
-    if out.is_dir():
-        raise DistillError(f"{out} is a folder; give a file (-o).")
-    if out.exists() and not force:
-        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    check_new_file(out, force)
     check_room(out)
     from distill.student.file import load_student, save_student, student_path
 
@@ -575,10 +577,7 @@ def bench(
 
     Example: `distill bench -o bench.json --atoms 50,1000 --threads 1,2`
     """
-    if out.is_dir():
-        raise DistillError(f"{out} is a folder; give a file (-o).")
-    if out.exists() and not force:
-        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
+    check_new_file(out, force)
     if not out.resolve().parent.is_dir():
         raise DistillError(f"There is no folder {out.parent}; make it first.")
     check_room(out)

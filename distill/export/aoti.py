@@ -9,8 +9,8 @@ import torch
 
 from distill.errors import DistillError
 from distill.export.program import exported_program
-from distill.export.whole import whole_file
 from distill.student.student import Student
+from distill.whole import whole_file
 
 CARD = "distill"
 """The metadata entry with the student's card."""

@@ -11,8 +11,8 @@ import torch
 
 from distill.errors import DistillError
 from distill.export.program import INPUTS, OUTPUTS, exported_program
-from distill.export.whole import whole_file
 from distill.student.student import Student
+from distill.whole import whole_file
 
 OPSET = 18
 """Runs in ONNX Runtime 1.14 (2023) and later."""

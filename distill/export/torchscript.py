@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from distill.export.whole import whole_file
 from distill.student.student import Student
+from distill.whole import whole_file
 
 CARD = "distill.json"
 """The extra file inside the archive that holds the student's card."""

@@ -1,8 +1,6 @@
 """The student file: safetensors with a JSON header. No pickle is ever read."""
 
 import json
-import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from distill.quantize.weights import pack, unpack
 from distill.student.config import SIZES, StudentConfig
 from distill.student.latent import Latent
 from distill.student.student import Student
+from distill.whole import whole_file
 
 FORMAT = "mlff-distiller student"
 FORMAT_VERSION = 1
@@ -30,7 +29,6 @@ def save_student(student: Student, path: str | Path, precision: str = "float32")
 
     precision: of the weights, one of ``distill.quantize.PRECISIONS``; "float32" keeps float64.
     """
-    path = Path(path)
     header = {
         **student.card,
         "precision": precision,
@@ -42,15 +40,8 @@ def save_student(student: Student, path: str | Path, precision: str = "float32")
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
     tensors = pack(tensors, precision)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata={"distill": json.dumps(header)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole_file(path) as place:
+        save_file(tensors, place, metadata={"distill": json.dumps(header)})
 
 
 def student_path(name_or_path: str | Path) -> Path:

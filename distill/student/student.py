@@ -6,7 +6,7 @@ import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
-from distill.elements import symbols
+from distill.elements import check_known
 from distill.errors import DistillError
 from distill.student.config import StudentConfig, size_config
 from distill.student.edges import EdgeList
@@ -52,12 +52,7 @@ class Student(PreciseBuffers):
 
     def check_elements(self, numbers: Any) -> None:
         """Raises DistillError when ``numbers`` (any integer sequence) has an unknown element."""
-        unknown = {int(z) for z in numbers} - set(self.config.elements)
-        if unknown:
-            raise DistillError(
-                f"The student does not know {symbols(unknown)}; it knows "
-                f"{symbols(self.config.elements)}. Train one on data that has the element."
-            )
+        check_known(numbers, self.config.elements)
 
     def check_charge(self, charge: int) -> None:
         """Raises DistillError when no molecule of the training set had this charge (in e).

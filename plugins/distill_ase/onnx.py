@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from distill.elements import symbols
+from distill.elements import check_known
 from distill.errors import DistillError
 from distill.student.neighbours import SkinList
 
@@ -79,12 +79,7 @@ class OnnxCalculator(Calculator):
         atoms = self.atoms
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
-        unknown = set(atoms.numbers.tolist()) - set(self.card["elements"])
-        if unknown:
-            raise DistillError(
-                f"The student does not know {symbols(unknown)}; it knows "
-                f"{symbols(self.card['elements'])}."
-            )
+        check_known(atoms.numbers, self.card["elements"])
         edges, shift = self._neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
         vectors = atoms.positions[edges[1]] + shift - atoms.positions[edges[0]]
         near = (vectors**2).sum(1) < self.card["cutoff"] ** 2
