@@ -2,7 +2,8 @@
 
 Labels the sets of `distill.pretrained.recipe`, trains the three sizes, looks at the test set once,
 and writes DIR/SIZE.safetensors, each with its card. What is there already is kept: a stopped run
-goes on, and one given more steps goes on from before its learning rate fell.
+goes on, and one given more steps goes on from before its learning rate fell. With --judge nothing
+is trained: DIR's students, or the shipped ones where they are not there, meet the test set.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from distill.data.sampling import chunks
 from distill.evaluate import evaluate, read_frames
 from distill.pretrained import recipe
 from distill.pretrained.card import charges, errors, training_set
-from distill.student import Student, save_student
+from distill.student import Student, load_student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
 from distill.train.config import TrainConfig
@@ -108,6 +109,28 @@ def judge(students: dict[str, Student], files: list[Path], folder: Path, name: s
         print(size, name, json.dumps(student.card[name]))
 
 
+def trained(size: str, folder: Path) -> Student:
+    """The folder's student, or the shipped one where the folder has none."""
+    file = folder / f"{size}.safetensors"
+    return load_student(file if file.is_file() else size)
+
+
+def make_students(
+    folder: Path, arguments: argparse.Namespace, molecules: int | None, workers: int | None
+) -> dict[str, Student]:
+    """Labels, trains and validates; the students of the sizes asked for."""
+    valid_files = make_data(folder, recipe.VALIDATION, molecules, workers)
+    train_files = make_data(folder, recipe.TRAIN, molecules, workers)
+    students: dict[str, Student] = {}
+    for size in () if arguments.data_only else arguments.size or SIZES:
+        steps = arguments.steps or recipe.STEPS[size]
+        students[size] = make_student(size, folder, train_files, valid_files, steps)
+        if arguments.no_test:
+            students[size].card["status"] = "preliminary: the test set has not been looked at"
+        judge({size: students[size]}, valid_files, folder, "validation")
+    return students
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,26 +139,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="training steps of each size")
     parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
     parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
-    parser.add_argument("--data-only", action="store_true", help="label, and train nothing")
-    parser.add_argument(
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--data-only", action="store_true", help="label, and train nothing")
+    extent.add_argument(
         "--no-test", action="store_true", help="leave the test set alone: more is to be trained"
+    )
+    extent.add_argument(
+        "--judge", action="store_true", help="train nothing: only look at the test set"
     )
     arguments = parser.parse_args()
     folder: Path = arguments.out
     folder.mkdir(parents=True, exist_ok=True)
     limits = arguments.molecules, arguments.workers
-    valid_files = make_data(folder, recipe.VALIDATION, *limits)
-    train_files = make_data(folder, recipe.TRAIN, *limits)
-    if arguments.data_only:
-        return
-    students: dict[str, Student] = {}
-    for size in arguments.size or SIZES:
-        steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, train_files, valid_files, steps)
-        if arguments.no_test:
-            students[size].card["status"] = "preliminary: the test set has not been looked at"
-        judge({size: students[size]}, valid_files, folder, "validation")
-    if arguments.no_test:
+    if arguments.judge:
+        students = {size: trained(size, folder) for size in arguments.size or SIZES}
+        for student in students.values():
+            student.card.pop("status", None)
+    else:
+        students = make_students(folder, arguments, *limits)
+    if arguments.data_only or arguments.no_test:
         return
     judge(students, make_data(folder, recipe.TEST, *limits), folder, "held_out")
     judge(students, make_data(folder, recipe.DRUG, *limits), folder, "one_drug")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from distill.pretrained import recipe
 from distill.pretrained.make import main
@@ -44,3 +45,13 @@ def test_a_small_budget_runs_to_the_end(
     monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--steps", "60"])
     main()
     assert load_student(tmp_path / "ultra-tiny.safetensors").card["training"]["steps"] == 60
+
+    # --judge looks at the test set again, and leaves the weights as they are
+    monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--judge"])
+    before = load_student(tmp_path / "ultra-tiny.safetensors")
+    main()
+    after = load_student(tmp_path / "ultra-tiny.safetensors")
+    for key in ("force_rmse", "force_mae", "force_r2"):
+        assert after.card["held_out"][key] == pytest.approx(before.card["held_out"][key])
+    for name, x in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], x)
