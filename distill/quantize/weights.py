@@ -16,8 +16,12 @@ SCALE = ".int8_scale"
 Tensors = dict[str, Tensor]
 
 
-def pack(tensors: Tensors, precision: str) -> Tensors:
-    """The tensors of a student file in one of PRECISIONS."""
+def pack(tensors: Tensors, precision: str, scales: Tensors | None = None) -> Tensors:
+    """The tensors of a student file in one of PRECISIONS.
+
+    scales: of the rows of matrices in INT8, by name, where they are known; others are searched.
+    """
+    known = scales or {}
     if precision == "float32":
         return dict(tensors)
     packed: Tensors = {}
@@ -27,7 +31,7 @@ def pack(tensors: Tensors, precision: str) -> Tensors:
         elif x.dtype == torch.float64 or (precision == "int8" and x.dim() != 2):
             packed[name] = x
         elif precision == "int8":
-            packed[name], packed[name + SCALE] = quantize_rows(x)
+            packed[name], packed[name + SCALE] = quantize_rows(x, known.get(name))
         else:
             packed[name] = x.to(getattr(torch, precision))
     return packed
@@ -45,8 +49,17 @@ def unpack(tensors: Tensors) -> Tensors:
     return found
 
 
-def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers (R, C) int8 and scales (R,) of a matrix, those with the least squared error."""
+def quantize_rows(x: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Whole numbers (R, C) int8 and scales (R,) of a matrix; without scales, those with the least
+    squared error."""
+    found = best_scales(x) if scale is None else scale.float()
+    whole = levels(x, found).to(torch.int8)
+    half = found.half()
+    return whole, half if torch.equal(half.float(), found) else found
+
+
+def best_scales(x: Tensor) -> Tensor:
+    """(R,) float32, of the rows of a matrix (R, C)."""
     largest = x.abs().amax(1)
     best, scales = torch.full_like(largest, torch.inf), torch.ones_like(largest)
     for shrink in torch.linspace(0.7, 1.0, 31):
@@ -54,9 +67,7 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
         error = ((levels(x, scale) * scale[:, None] - x) ** 2).sum(1)
         scales = torch.where(error < best, scale, scales)
         best = torch.minimum(error, best)
-    whole = levels(x, scales).to(torch.int8)
-    half = scales.half()
-    return whole, half if torch.equal(half.float(), scales) else scales
+    return scales
 
 
 def levels(x: Tensor, scale: Tensor) -> Tensor:

@@ -24,10 +24,16 @@ SHIPPED = (*SIZES, "scout")
 """``scout`` is an early ``tiny`` whose MD made geometries that the others were trained on."""
 
 
-def save_student(student: Student, path: str | Path, precision: str = "float32") -> None:
+def save_student(
+    student: Student,
+    path: str | Path,
+    precision: str = "float32",
+    scales: dict[str, torch.Tensor] | None = None,
+) -> None:
     """Writes weights and card; the file appears whole or not at all.
 
     precision: of the weights, one of ``distill.quantize.PRECISIONS``; "float32" keeps float64.
+    scales: of INT8 weights, see ``distill.quantize.pack``.
     """
     header = {
         **student.card,
@@ -39,7 +45,7 @@ def save_student(student: Student, path: str | Path, precision: str = "float32")
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
-    tensors = pack(tensors, precision)
+    tensors = pack(tensors, precision, scales)
     with whole_file(path) as place:
         save_file(tensors, place, metadata={"distill": json.dumps(header)})
 

@@ -1,0 +1,152 @@
+"""Weights and activations in INT8, by ONNX Runtime's static post-training quantization.
+
+The result is an ONNX file. In INT8 are the dense layers of the forward pass, whose activations
+have ranges that calibration finds. In float32 stay the filters of the distance (a step in the
+radial basis is a jump in the energy), geometry, products and sums over edges, the last layer of the
+readout (meV of hundreds of eV), and the whole backward pass: it takes the rounding for the
+identity, so that a force is the slope of the staircase's ramp, not of its steps. The energy still
+has steps: forces are its derivative only on average, and NVE drifts.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.errors import DistillError
+from distill.evaluate.frames import LabelledFrame
+from distill.evaluate.predict import predict
+from distill.export.onnx import CARD, export_onnx
+from distill.export.program import INPUTS
+from distill.export.validate import runner
+from distill.student.neighbours import neighbour_list
+from distill.student.student import Student
+from distill.whole import whole_file
+
+FORCE_TOLERANCE = 0.15
+"""eV/Å, RMSE to the float32 student on the calibration's geometries; beyond it no file is left."""
+MOST_FRAMES = 200
+"""Of the calibration: ONNX Runtime keeps what every layer says to each."""
+
+
+def quantize_activations(student: Student, frames: Sequence[LabelledFrame], path: Path) -> float:
+    """Writes an ONNX file like ``export_onnx``'s; returns its force RMSE to the student in eV/Å.
+
+    Raises DistillError where onnxruntime's quantizer is missing, and for a file that is off by more
+    than FORCE_TOLERANCE.
+    """
+    try:
+        import onnx
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType
+        from onnxruntime.quantization import quantize_static as run_quantizer
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise DistillError(
+            f"INT8 activations need {error.name}: pip install 'mlff-distiller[onnx]'."
+        ) from error
+    logging.getLogger().addFilter(_quiet)
+    chosen = spread(frames, MOST_FRAMES)
+    inputs = [inputs_of(frame, student.cutoff) for frame in chosen]
+    with whole_file(path) as place, tempfile.TemporaryDirectory() as folder:
+        plain, folded = Path(folder) / "plain.onnx", Path(folder) / "folded.onnx"
+        export_onnx(student, plain)
+        quant_pre_process(str(plain), str(folded), skip_symbolic_shape=True)
+        run_quantizer(
+            str(folded), str(place), _Reader(inputs), quant_format=QuantFormat.QDQ,
+            nodes_to_quantize=dense_layers(onnx.load(folded), student.config.n_radial),
+            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )  # fmt: skip
+        model = onnx.load(place)
+        properties = {p.key: p.value for p in onnx.load(plain).metadata_props}
+        card = {**json.loads(properties[CARD]), "precision": "int8 weights and activations"}
+        onnx.helper.set_model_props(model, {CARD: json.dumps(card)})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save_model(model, str(place))
+        off = force_rmse(student, chosen, inputs, place)
+        if not off < FORCE_TOLERANCE:
+            raise DistillError(
+                f"With INT8 activations the forces are off by {off:.3f} eV/Å (RMSE; allowed: "
+                f"{FORCE_TOLERANCE}); nothing was written. Leave out --calibrate: INT8 weights "
+                "alone cost next to nothing."
+            )
+    return off
+
+
+class _Reader:
+    """What ONNX Runtime asks for the next input."""
+
+    def __init__(self, inputs: Sequence[dict[str, Any]]):
+        self.rest: Iterator[dict[str, Any]] = iter(inputs)
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.rest, None)
+
+
+def dense_layers(model: Any, n_radial: int) -> list[str]:
+    """Names of the nodes to quantize: the forward pass' products with a matrix of weights, but for
+    the filters (made from ``n_radial`` numbers) and the last of the readout (one number)."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    forward = nodes_behind(model, "energy")
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in ("MatMul", "Gemm")
+        and node.name in forward
+        and (shape := shapes.get(node.input[1])) is not None
+        and shape[0] != n_radial
+        and shape[1] != 1
+    ]
+
+
+def nodes_behind(model: Any, output: str) -> set[str]:
+    """Names of the nodes that an output depends on."""
+    maker = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = [output]
+    while waiting:
+        node = maker.get(waiting.pop())
+        if node is not None and node.name not in found:
+            found.add(node.name)
+            waiting += node.input
+    return found
+
+
+def spread(frames: Sequence[LabelledFrame], count: int) -> list[LabelledFrame]:
+    """``count`` of them at most: one of each element that occurs, and then evenly."""
+    first: dict[int, int] = {}
+    for k, frame in enumerate(frames):
+        for z in np.unique(frame.numbers).tolist():
+            first.setdefault(z, k)
+    rest = np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int).tolist()
+    return [frames[k] for k in dict.fromkeys([*first.values(), *rest])][:count]
+
+
+def inputs_of(frame: LabelledFrame, cutoff: float) -> dict[str, Any]:
+    """The exported graph's arguments."""
+    cell = None if frame.cell is None else np.asarray(frame.cell)
+    edges, shift = neighbour_list(frame.positions, cell, frame.pbc, cutoff)
+    arrays = (
+        frame.positions.astype(np.float32), frame.numbers.astype(np.int64), edges,
+        shift.astype(np.float32),
+    )  # fmt: skip
+    return dict(zip(INPUTS, arrays))
+
+
+def force_rmse(
+    student: Student, frames: Sequence[LabelledFrame], inputs: Sequence[dict[str, Any]], file: Path
+) -> float:
+    """eV/Å, of a file to the student."""
+    run = runner(file, "onnx")
+    right = predict(student, frames, progress=False).forces_pred
+    found = np.concatenate([run(*those.values())[1] for those in inputs])
+    return float(np.sqrt(((found - right) ** 2).mean()))
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """The quantizer's advice to run the preprocessing that was run."""
+    return "pre-processing" not in record.getMessage()
