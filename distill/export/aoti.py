@@ -1,8 +1,10 @@
 """AOTInductor: compiled for this kind of machine; libtorch runs it, from C++ or Python."""
 
 import json
+import logging
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
@@ -29,12 +31,16 @@ def export_aoti(student: Student, path: str | Path) -> None:
         # the default cache is one for all users of the machine
         before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        # that there is no CUDA, which is not wanted here
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         try:
-            torch._inductor.aoti_compile_and_package(
-                program,
-                package_path=str(place),
-                inductor_configs={"aot_inductor.metadata": {CARD: json.dumps(student.card)}},
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of torch to itself
+                torch._inductor.aoti_compile_and_package(
+                    program,
+                    package_path=str(place),
+                    inductor_configs={"aot_inductor.metadata": {CARD: json.dumps(student.card)}},
+                )
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise DistillError(

@@ -32,8 +32,9 @@ def export_onnx(student: Student, path: str | Path) -> None:
         raise DistillError(
             f"Export to ONNX needs {error.name}: pip install 'mlff-distiller[onnx]'."
         ) from error
-    # of torchvision, which is not wanted here
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    # of torchvision, which is not wanted here, and of empty lists, which are meant
+    for chatty in ("torch.onnx._internal.exporter._registration", "onnx_ir._convenience"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -31,6 +31,7 @@ FORCE_TOLERANCE = 0.15
 """eV/Å, RMSE to the float32 student on the calibration's geometries; beyond it no file is left."""
 MOST_FRAMES = 200
 """Of the calibration: ONNX Runtime keeps what every layer says to each."""
+PRODUCTS = ("MatMul", "Gemm")
 
 
 def quantize_activations(student: Student, frames: Sequence[LabelledFrame], path: Path) -> float:
@@ -57,7 +58,7 @@ def quantize_activations(student: Student, frames: Sequence[LabelledFrame], path
         quant_pre_process(str(plain), str(folded), skip_symbolic_shape=True)
         run_quantizer(
             str(folded), str(place), _Reader(inputs), quant_format=QuantFormat.QDQ,
-            nodes_to_quantize=dense_layers(onnx.load(folded), student.config.n_radial),
+            nodes_to_quantize=dense_layers(onnx.load(folded)),
             per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )  # fmt: skip
@@ -87,33 +88,32 @@ class _Reader:
         return next(self.rest, None)
 
 
-def dense_layers(model: Any, n_radial: int) -> list[str]:
+def dense_layers(model: Any) -> list[str]:
     """Names of the nodes to quantize: the forward pass' products with a matrix of weights, but for
-    the filters (made from ``n_radial`` numbers) and the last of the readout (one number)."""
+    the filters and the last of the readout."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    forward = nodes_behind(model, "energy")
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type in ("MatMul", "Gemm")
-        and node.name in forward
-        and (shape := shapes.get(node.input[1])) is not None
-        and shape[0] != n_radial
-        and shape[1] != 1
-    ]
+    found = []
+    for node in nodes_behind(model, "energy"):
+        if node.op_type not in PRODUCTS or node.input[1] not in shapes:
+            continue
+        behind = {other.op_type for other in nodes_behind(model, node.input[0])}
+        is_filter = "Sin" in behind and not behind & set(PRODUCTS)  # of the radial basis
+        if not is_filter and 1 not in shapes[node.input[1]]:
+            found.append(node.name)
+    return found
 
 
-def nodes_behind(model: Any, output: str) -> set[str]:
-    """Names of the nodes that an output depends on."""
+def nodes_behind(model: Any, output: str) -> list[Any]:
+    """The nodes that an output depends on."""
     maker = {name: node for node in model.graph.node for name in node.output}
-    found: set[str] = set()
+    found: dict[str, Any] = {}
     waiting = [output]
     while waiting:
         node = maker.get(waiting.pop())
-        if node is not None and node.name not in found:
-            found.add(node.name)
+        if node is not None and node.output[0] not in found:
+            found[node.output[0]] = node
             waiting += node.input
-    return found
+    return list(found.values())
 
 
 def spread(frames: Sequence[LabelledFrame], count: int) -> list[LabelledFrame]:
