@@ -1,6 +1,7 @@
 """What a shipped student is worth as a start: three minutes from it against ten from nothing.
 
     python benchmarks/fine_tuning.py -o fine-tuning
+    python benchmarks/fine_tuning.py -o fine-tuning --smiles SMILES --frames build/students/test-drug.h5
 
 For each drug: `distill run --from tiny --budget 3` and `--from random --budget 10`, both judged on
 the teacher's own MD at 300 and 500 K. Half an hour on two cores. What is there already is kept.
@@ -24,12 +25,19 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--size", default="tiny")
     parser.add_argument("--drugs", nargs="+", choices=[*DRUGS], default=[*DRUGS])
+    parser.add_argument("--smiles", help="of another drug, whose labelled frames are --frames")
+    parser.add_argument("--frames", type=Path)
     arguments = parser.parse_args()
+    if (arguments.smiles is None) != (arguments.frames is None):
+        parser.error("give --smiles and --frames together")
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     result: dict = {"size": arguments.size, **provenance()}
-    for name in arguments.drugs:
-        smiles, frames = DRUGS[name][0], out / f"{name}-teacher-md.xyz"
+    if arguments.smiles:
+        drugs = {arguments.frames.stem: (arguments.smiles, arguments.frames)}
+    else:
+        drugs = {name: (DRUGS[name][0], out / f"{name}-teacher-md.xyz") for name in arguments.drugs}
+    for name, (smiles, frames) in drugs.items():
         if not frames.exists():
             call(sys.executable, HERE / "teacher_md.py", smiles, "-o", frames)
         for start, minutes in ((arguments.size, 3), ("random", 10)):

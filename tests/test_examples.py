@@ -56,6 +56,13 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         ["from-ase/data.h5", "from-ase/student/student.safetensors"],
     ),
     "05_read_the_report.py": (run_folder, ["summary.png"]),
+    "06_liquid.py": (
+        lambda _: [
+            *("--size", "ultra-tiny", "--molecules", "16", "--densities", "0.5", "--frames", "20"),
+            *("--rounds", "1", "--minutes", "0.1"),
+        ],
+        ["liquid/student.safetensors"],
+    ),
 }
 
 

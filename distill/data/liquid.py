@@ -1,0 +1,85 @@
+"""Clusters cut out of a liquid's MD: what a student must learn before it can hold that liquid.
+
+A teacher for molecules has no periodic boxes, and needs none: a student sees two or three cutoffs
+far, and what pushes and pulls in a liquid is a molecule's nearest neighbours.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from numpy.typing import NDArray
+
+from distill.data.molecules import Molecule, geometry_problem
+
+SQUEEZES = 20
+"""Steps in which a box shrinks to the next density."""
+
+
+def clusters_of(
+    calculator: Calculator,
+    box: Atoms,
+    molecules: int,
+    densities: Sequence[float],
+    *,
+    name: str,
+    kelvin: float = 400.0,
+    frames: int = 100,
+    nearest: int = 8,
+    seed: int = 0,
+) -> Molecule:
+    """``nearest`` molecules, one of the box's and those around it, ``frames`` times a density.
+
+    box: periodic, ``molecules`` equal molecules one after the other, whole. It is squeezed through
+    ``densities`` (g/cm3), Langevin MD (1 fs) running at ``kelvin``; a cluster is taken every 20 fs.
+    Where the MD falls apart, it ends: what was taken till then is what the student must learn.
+    """
+    rng = np.random.default_rng(seed)
+    box = box.copy()
+    box.calc = calculator
+    MaxwellBoltzmannDistribution(box, temperature_K=kelvin, rng=rng)
+    dynamics = Langevin(
+        box, units.fs, temperature_K=kelvin, friction=0.02 / units.fs, rng=rng, fixcm=False
+    )
+    found: list[NDArray[np.float64]] = []
+    for density in densities:
+        volume = box.get_masses().sum() / (density * units._Nav * 1e-24)
+        step = (volume / box.get_volume()) ** (1 / (3 * SQUEEZES))
+        for _ in range(SQUEEZES):
+            squeeze(box, molecules, step)
+            dynamics.run(10)
+        for _ in range(frames):
+            dynamics.run(20)
+            if not sane(box, kelvin):
+                break
+            found.append(cut(box, molecules, nearest, int(rng.integers(molecules))))
+    per_molecule = len(box) // molecules
+    good = tuple(x for x in found if geometry_problem(x) is None)
+    return Molecule(name, box.numbers[: nearest * per_molecule], positions=good)
+
+
+def squeeze(box: Atoms, molecules: int, factor: float) -> None:
+    """Scales the cell and the molecules' centres, not the molecules."""
+    x = box.positions.reshape(molecules, -1, 3)
+    centres = x.mean(1, keepdims=True)
+    box.set_cell(box.cell * factor)
+    box.positions = (x + (factor - 1.0) * centres).reshape(-1, 3)
+
+
+def cut(box: Atoms, molecules: int, nearest: int, middle: int) -> NDArray[np.float64]:
+    """Positions of molecule ``middle`` and those around it, each its nearest image, whole."""
+    x = box.positions.reshape(molecules, -1, 3)
+    cell = box.cell.array
+    away = x.mean(1) - x[middle].mean(0)
+    shift = np.round(away @ np.linalg.inv(cell)) @ cell
+    order = np.argsort(np.linalg.norm(away - shift, axis=1))[:nearest]
+    chosen: NDArray[np.float64] = (x - shift[:, None])[order].reshape(-1, 3)
+    return chosen
+
+
+def sane(box: Atoms, kelvin: float) -> bool:
+    """Finite, and not far hotter than it should be."""
+    return bool(np.isfinite(box.positions).all() and box.get_temperature() < 3 * kelvin)
