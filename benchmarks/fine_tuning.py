@@ -1,7 +1,7 @@
 """What a shipped student is worth as a start: three minutes from it against ten from nothing.
 
     python benchmarks/fine_tuning.py -o fine-tuning
-    python benchmarks/fine_tuning.py -o fine-tuning --smiles SMILES --frames build/students/test-drug.h5
+    python benchmarks/fine_tuning.py -o fine-tuning --smiles SMILES --frames FRAMES.h5
 
 For each drug: `distill run --from tiny --budget 3` and `--from random --budget 10`, both judged on
 the teacher's own MD at 300 and 500 K. Half an hour on two cores. What is there already is kept.
