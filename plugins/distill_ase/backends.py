@@ -12,10 +12,7 @@ from distill.kernels import Kernel
 from distill.student import Student
 from distill.student.edges import squared_lengths
 from distill.student.latent import last_scalars
-from distill.student.neighbours import SkinList
-
-CLOSEST = 0.3
-"""Å; atoms nearer than this are a mistake in the input, not chemistry."""
+from distill.student.neighbours import CLOSEST, SkinList
 
 Array = NDArray[np.float64]
 Result = tuple[Array, Array, Array, Array | None]

@@ -18,6 +18,7 @@ from distill import __version__
 from distill.errors import DistillError
 from distill.kernels import choose_backend
 from distill.student.file import load_student
+from distill.student.neighbours import CLOSEST
 from distill_lammps import failing, instance
 from distill_lammps.backends import KernelBackend, TorchBackend
 
@@ -26,8 +27,6 @@ OLDEST = 20230802
 """LAMMPS' version: unified models with ghost atoms came with the stable one of 2 August 2023."""
 UNITS = {"metal": 1.0, "real": 23.060549}
 """eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
-CLOSEST = 0.3
-"""Å; atoms nearer than this are a mistake in the input, not chemistry."""
 SKIN = 2.0
 """Å, LAMMPS' default in these units."""
 NO_PAIRS = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3))
