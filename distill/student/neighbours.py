@@ -7,7 +7,7 @@ from vesin import NeighborList
 from distill.errors import DistillError
 
 CLOSEST = 0.3
-"""Å; atoms nearer than this are a mistake in the input, not chemistry. The plugin for LAMMPS has the
+"""Å; atoms nearer than this are a mistake in the input, not chemistry. LAMMPS' plugin has the
 same number."""
 
 Edges = tuple[NDArray[np.int64], NDArray[np.float64]]
