@@ -246,13 +246,13 @@ def npt(arguments: argparse.Namespace) -> dict:
             for size in [arguments.student] if arguments.student else arguments.size or SIZES:
                 lammps = Lammps(style, Path(name))
                 steps = round((arguments.ps or 50.0) * 2000)
-                script = beginning(atoms, lammps, lammps.pair(size, 2)) + (
+                script = beginning(atoms, lammps, lammps.pair(size, arguments.ranks)) + (
                     "minimize 0.0 0.05 100 1000\nreset_timestep 0\n"
                     "velocity all create 300 1 mom yes rot no\ntimestep 0.0005\n"
                     "fix 1 all npt temp 300 300 0.1 iso 1.0 1.0 1.0\nthermo 100\n"
                     f"thermo_style custom step temp density press\nrun {steps}\n"
                 )
-                log, _ = lammps.run(script, 2)
+                log, _ = lammps.run(script, arguments.ranks)
                 number = r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)"
                 rows = np.array(
                     re.findall(rf"^\s*(\d+)\s+{number}\s+{number}\s+{number}\s*$", log, re.M), float
@@ -277,6 +277,7 @@ def main() -> None:
     parser.add_argument("--size", choices=[*SIZES], action="append", help="only this size")
     parser.add_argument("--style", choices=STYLES, action="append", help="only this pair style")
     parser.add_argument("--student", help="for npt: a student file")
+    parser.add_argument("--ranks", type=int, default=2, help="for npt")
     parser.add_argument("--atoms", default="50,500,2000,5000,20000", help="for speed")
     parser.add_argument("--ps", type=float, help="length of nve or npt, in ps")
     arguments = parser.parse_args()
