@@ -539,8 +539,8 @@ def quantize(
 
     Every command and engine takes it as any other; they compute in float32, as fast as before.
     `distill evaluate` tells what it costs in accuracy. --fine-tune lets the weights find better
-    places on the INT8 grid, taught by the float32 student itself; labels are not looked at, and
-    geometries with all its elements are enough: `distill label drugs:train:80 fragments:train:80
+    places on the INT8 grid, taught by the float32 student itself. Labels are not looked at; any
+    geometries with all its elements will do, and the student can label them: `distill label SOURCE
     --teacher ase:distill_ase:StudentCalculator --teacher-option student=tiny -o calibration.h5`.
 
     Example: `distill quantize tiny -o tiny-int8.safetensors --fine-tune calibration.h5`
