@@ -21,10 +21,10 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--smiles", default="CO")
 parser.add_argument("--size", default="tiny", help="original, tiny or ultra-tiny")
 parser.add_argument("--molecules", type=int, default=32, help="in the box")
-parser.add_argument("--densities", type=float, nargs="+", default=[0.5, 0.7, 0.85, 1.0])
-parser.add_argument("--frames", type=int, default=80, help="clusters at each density")
+parser.add_argument("--densities", type=float, nargs="+", default=[0.2, 0.4, 0.6, 0.8, 1.0])
+parser.add_argument("--frames", type=int, default=60, help="clusters at each density")
 parser.add_argument("--rounds", type=int, default=3)
-parser.add_argument("--minutes", type=float, default=4.0, help="training time of a round")
+parser.add_argument("--minutes", type=float, default=5.0, help="training time of a round")
 parser.add_argument("-o", "--out", type=Path, default=Path("liquid"))
 
 
