@@ -268,6 +268,13 @@ def label(
     ] = 0.1,
     stretched: Annotated[float, typer.Option(help="Fraction with a stretched bond.")] = 0.0,
     turned: Annotated[float, typer.Option(help="Fraction with a turned torsion.")] = 0.0,
+    strained: Annotated[
+        int,
+        typer.Option(
+            help="So many more, at most, for 20 geometries: of bonds that the MD of a student "
+            "is about to break."
+        ),
+    ] = 0,
     md: Annotated[
         str,
         typer.Option(help="Whose MD: force-field, a student by its name or file, or teacher."),
@@ -309,6 +316,7 @@ def label(
         displaced=displaced,
         stretched=stretched,
         turned=turned,
+        strained=strained,
         md=md,
         seed=seed,
     )

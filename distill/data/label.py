@@ -127,7 +127,8 @@ def task_key(molecule: Molecule, work: Work) -> str:
     digest.update(f"{molecule.smiles}\n".encode())
     digest.update(np.asarray(molecule.numbers, dtype="<i8").tobytes())
     if isinstance(work, Sampling):
-        digest.update(repr(work).encode())
+        # files of before there were strained geometries are gone on with
+        digest.update(repr(work).replace(" strained=0,", "").encode())
         for positions in molecule.positions:
             digest.update(np.asarray(positions, dtype="<f8").tobytes())
     else:

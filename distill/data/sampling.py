@@ -44,8 +44,9 @@ class Sampling:
     made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
     ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
     a student by its name or path, whose geometries are nearer to the teacher's, or TEACHER, which
-    costs a label a step. ``given`` adds the geometries that the user gave, beyond ``frames``. The
-    same ``seed`` gives the same geometries.
+    costs a label a step. ``strained`` adds, to a student's MD, at most so many geometries in which
+    it is about to break a bond (see `student_md`). ``given`` adds the geometries that the user
+    gave, beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
     frames: int = 10
@@ -57,6 +58,7 @@ class Sampling:
     displacement: tuple[float, float] = (0.02, 0.1)
     stretched: float = 0.0
     turned: float = 0.0
+    strained: int = 0
     thinning: float = 0.02
     given: bool = True
     md: str = FORCE_FIELD
@@ -67,6 +69,8 @@ class Sampling:
             raise DistillError("frames must be 0 or more, conformers and steps 1 or more.")
         if not self.temperatures or min(self.temperatures) <= 0:
             raise DistillError("Give at least one temperature, each above 0 K.")
+        if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
+            raise DistillError("strained geometries come from a student's MD: name one as md.")
         fractions = (self.displaced, self.stretched, self.turned)
         if min(fractions) < 0 or sum(fractions) > 1:
             raise DistillError(
@@ -208,6 +212,7 @@ def _student_dynamics(
     student.check_elements(molecule.numbers)
     student.check_charge(molecule.charge)
     walked = [k for k in range(len(segments)) if share[k]]
+    strained: list[Frame] = []
     taken = student_md(
         student,
         molecule.numbers,
@@ -217,8 +222,10 @@ def _student_dynamics(
         steps_between=sampling.steps_between,
         equilibration=sampling.equilibration,
         seed=int(rng.integers(2**31 - 1)),
+        strained=strained if sampling.strained else None,
     )
-    return [frame for k, frames in zip(walked, taken) for frame in frames[: share[k]]]
+    found = [frame for k, frames in zip(walked, taken) for frame in frames[: share[k]]]
+    return found + strained[: sampling.strained]
 
 
 @cache

@@ -21,6 +21,9 @@ from distill.student.neighbours import SkinList
 from distill.student.student import Student
 
 SOURCE = "student-md"
+STRAINED = "strained-md"
+STRAINS = (1.3, 1.5, 1.7, 1.9)
+"""Of a bond's length at the start: at each a geometry is taken."""
 SKIN = 1.0  # Å
 
 
@@ -35,12 +38,15 @@ def student_md(
     equilibration: int = 100,
     seed: int = 0,
     on_step: Callable[[], None] = lambda: None,
+    strained: list[Frame] | None = None,
 ) -> list[list[Frame]]:
     """Langevin MD (BAOAB, 1 fs) of R replicas, all in one evaluation of the student a step.
 
     starts: R geometries (N, 3) in Å; temperatures: R values in K. Returns for each replica up to
     ``frames`` frames, ``steps_between`` steps apart. A replica whose molecule has come apart
-    (see :func:`intact`) ends there: what follows would teach nothing about the molecule.
+    (see :func:`intact`) ends there: what follows would teach nothing about the molecule. But how it
+    came apart teaches much: ``strained`` receives a frame each time that a replica's longest bond
+    passes one of STRAINS.
     """
     rng = np.random.default_rng(seed)
     replicas, n = len(starts), len(numbers)
@@ -54,11 +60,19 @@ def student_md(
     steps = langevin(x, v, numbers, forces, bath, rng)
     taken: list[list[Frame]] = [[] for _ in range(replicas)]
     alive = np.ones(replicas, dtype=bool)
+    lengths = [squareform(pdist(start))[b] for start, b in zip(x, bonds)]
+    passed = np.zeros(replicas, dtype=int)  # how many of STRAINS
     for step in range(1, equilibration + frames * steps_between + 1):
         x, v = next(steps)
         for r in np.flatnonzero(alive).tolist():
             if step % 10 == 0 and not intact(numbers, x[r], bonds[r]):
                 alive[r] = False
+            elif strained is not None and step % 3 == 0:
+                strain = (squareform(pdist(x[r]))[bonds[r]] / lengths[r]).max(initial=0.0)
+                now = int(np.searchsorted(STRAINS, strain))
+                if now > passed[r] and intact(numbers, x[r], bonds[r]):
+                    strained.append(Frame(x[r].copy(), STRAINED, float(temperatures[r])))
+                passed[r] = max(now, passed[r])
         # a replica that has ended stands still, so that it cannot spoil the others
         x[~alive], v[~alive] = last_good[~alive], 0.0
         after = step - equilibration

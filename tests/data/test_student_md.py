@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
+from scipy.spatial.distance import pdist, squareform
 
 from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
 from distill.data.molecules import Molecule, from_smiles
-from distill.data.student_md import _KernelForces, _TorchForces, bonded_pairs, intact, student_md
+from distill.data.sampling import Frame, Sampling, sample
+from distill.data.student_md import (
+    STRAINS,
+    _KernelForces,
+    _TorchForces,
+    bonded_pairs,
+    intact,
+    student_md,
+)
+from distill.errors import DistillError
 from distill.student import Student, save_student
 from distill.student.config import StudentConfig
 from distill.teacher import TeacherSpec
@@ -64,6 +74,28 @@ def test_free_atoms_have_the_temperature_of_the_bath(repulsive: Student) -> None
     t = float(steps)
     expected = 2 * kt_over_m * (t / friction - (1 - np.exp(-friction * t)) / friction**2)
     assert (moved**2).mean() == pytest.approx(expected, rel=0.2)
+
+
+def test_bonds_about_to_break_are_caught(repulsive: Student, ethanol: Atoms) -> None:
+    """Atoms that only repel each other fly apart: a frame at each length on the way."""
+    caught: list[Frame] = []
+    (taken,) = student_md(
+        repulsive, ethanol.numbers, [ethanol.positions], [100.0], frames=5, steps_between=100,
+        equilibration=0, strained=caught,
+    )  # fmt: skip
+    assert taken == [] or len(taken) < 5
+    bonds = bonded_pairs(ethanol.numbers, ethanol.positions)
+    start = squareform(pdist(ethanol.positions))[bonds]
+    strains = [(squareform(pdist(f.positions))[bonds] / start).max() for f in caught]
+    assert 1 < len(strains) <= len(STRAINS) and strains == sorted(strains)
+    assert strains[0] > STRAINS[0] and {f.source for f in caught} == {"strained-md"}
+
+
+def test_strained_geometries_need_a_students_md() -> None:
+    plan = Sampling(frames=2, strained=3, md="ultra-tiny", conformers=1, displaced=0.0)
+    assert {f.source for f in sample(from_smiles("CCO"), plan)} <= {"student-md", "strained-md"}
+    with pytest.raises(DistillError, match="come from a student's MD"):
+        Sampling(strained=3)
 
 
 def test_same_seed_same_frames_and_temperatures_are_recorded(ethanol: Atoms) -> None:
