@@ -239,8 +239,9 @@ def nve(arguments: argparse.Namespace) -> dict:
 
 
 def npt(arguments: argparse.Namespace) -> dict:
-    """50 ps of liquid methanol at 300 K and 1 bar, after 5 ps at the real density: a lattice that melts
-    under constant pressure flies apart. The density of each half.
+    """50 ps of liquid methanol at 300 K and 1 bar; the density of each half.
+
+    After 5 ps at the real density: a lattice that melts under constant pressure flies apart.
     """
     atoms, found = liquid("CO", 64, 0.79), {}
     with tempfile.TemporaryDirectory() as name:

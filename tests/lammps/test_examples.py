@@ -74,7 +74,7 @@ def test_drug(example, tmp_path) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_liquid(example, tmp_path, ranks) -> None:
-    rows = example("liquid", tmp_path, ranks, steps=600, molecules=27)
+    rows = example("liquid", tmp_path, ranks, melting=200, steps=600, molecules=27)
     assert rows[-1]["Step"] == 600
     assert 100 < rows[-1]["Temp"] < 600
     assert 0.4 < rows[-1]["Density"] < 1.2
