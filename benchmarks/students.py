@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from distill import load_student
 from distill.student import SIZES
 from distill.student.file import student_path
@@ -106,6 +108,16 @@ def stability(found: dict[str, dict]) -> str:
     return table(["student", *keys], rows)
 
 
+def fine_tuning(found: dict[str, Any]) -> str:
+    """What `fine_tuning.py` measured."""
+    rows = [
+        [name, *(f"{row[key]:.4f}" for key in ("force_rmse", "force_r2", "angular_error_deg"))]
+        for name, row in found.items()
+        if isinstance(row, dict) and "force_rmse" in row
+    ]
+    return table(["`distill run`", "force RMSE (eV/Å)", "R2", "angle (°)"], rows)
+
+
 def uncertainty(found: dict[str, dict]) -> str:
     """What `uncertainty.py` measured."""
     keys = list(next(iter(found.values())))
@@ -135,7 +147,10 @@ def document(folder: Path, figures: Path) -> str:
         "what was trained on.\n",
         f"{first['date']}, {first['machine']['cpu']}, torch {first['versions']['torch']}.\n",
         "## On the test set",
-        f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K.\n",
+        f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K. Asked for "
+        "were "
+        + ", ".join(f"{f:g} eV/Å and {e:g} meV/atom (`{s}`)" for s, (f, e) in ASKED.items())
+        + ".\n",
         errors(test),
         by(test, "per_source"),
         by(test, "per_temperature"),
@@ -149,7 +164,17 @@ def document(folder: Path, figures: Path) -> str:
     if (folder / "chemistry.json").is_file():
         parts += ["## Chemistry", chemistry(json.loads((folder / "chemistry.json").read_text()))]
     if found := read(folder, "stability-{}.json"):
-        parts += ["## 100 ps of MD of 24 test drugs", stability(found)]
+        parts += [
+            "## 100 ps of MD of test drugs",
+            "The first 24, as far as they were run: Langevin MD, 20 ps of NVE at 0.5 fs. A drug "
+            "is whole when no bond has been half as long again as at the start.\n",
+            stability(found),
+        ]
+    if (file := folder / "fine-tuning" / "fine-tuning.json").is_file():
+        parts += [
+            "## From a shipped student to one drug",
+            fine_tuning(json.loads(file.read_text())),
+        ]
     if (file := folder / "uncertainty.json").is_file():
         parts += ["## Uncertainty", uncertainty(json.loads(file.read_text())["students"])]
     parts.append("## Figures")
@@ -157,7 +182,8 @@ def document(folder: Path, figures: Path) -> str:
     for kind in ("held-out", "one-drug"):
         for size in test:
             source = folder / f"{kind}-{size}"
-            shutil.copy(source / "force_analysis.png", figures / f"{kind}-{size}.png")
+            with Image.open(source / "force_analysis.png") as image:  # a quarter of the size so
+                image.convert("RGB").quantize(128).save(figures / f"{kind}-{size}.png")
             shutil.copy(source / "analysis.log", figures / f"{kind}-{size}.log")
             parts.append(
                 f"`{size}`, {'the test set' if kind == 'held-out' else 'sparfloxacin'} "
