@@ -28,6 +28,13 @@ MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
 
 
+AFTER_CTRL_C = {
+    "run": "the same command goes on from here.",
+    "label": "the same command goes on from here.",
+    "train": "the same command with --resume goes on from the last checkpoint.",
+}
+
+
 class FriendlyGroup(TyperGroup):
     """Turns the errors that users can mend into one sentence and an exit code."""
 
@@ -38,7 +45,10 @@ class FriendlyGroup(TyperGroup):
         except DistillError as error:
             refuse(str(error))
         except KeyboardInterrupt:
-            Console(stderr=True).print("Stopped; the same command goes on from here.")
+            goes_on = AFTER_CTRL_C.get(
+                ctx.invoked_subcommand or "", "the same command starts anew."
+            )
+            Console(stderr=True).print(f"Stopped; {goes_on}")
             raise typer.Exit(130) from None
         except Exception as error:
             sentence = disk_problem(error)

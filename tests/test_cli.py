@@ -168,6 +168,10 @@ def test_ctrl_c_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     result = CliRunner().invoke(app, ["run", "CO", "-o", str(tmp_path / "run")])
     assert result.exit_code == 130
     assert "the same command goes on from here" in result.output
+    monkeypatch.setattr("distill.student.file.save_student", interrupted)
+    result = CliRunner().invoke(app, ["quantize", "tiny", "-o", str(tmp_path / "q.safetensors")])
+    assert result.exit_code == 130
+    assert "the same command starts anew" in result.output
 
 
 def test_our_own_mistakes_show_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
