@@ -16,6 +16,7 @@ from openmm import app, unit
 
 from distill import kernels
 from distill.data.molecules import Molecule
+from distill.data.student_md import bonded_pairs, intact
 from distill.kernels import KernelStudent
 from distill.student import Student
 from distill.student.latent import rms
@@ -54,6 +55,24 @@ def system_of(
         system.addParticle(atom.element.mass)
     system.addForce(create_force(student, topology, **options))
     return system
+
+
+def relax(simulation: app.Simulation, numbers: NDArray[np.int64], iterations: int) -> bool:
+    """OpenMM's minimization, undone where it went astray; whether it was kept.
+
+    Its L-BFGS takes trial steps of any length, and where atoms overlap, which no student has
+    learned, there may be a hole that it falls into.
+    """
+    before = simulation.context.getState(positions=True, energy=True)
+    start = before.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    simulation.minimizeEnergy(maxIterations=iterations)
+    after = simulation.context.getState(positions=True, energy=True)
+    end = after.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    lower = after.getPotentialEnergy() <= before.getPotentialEnergy()
+    if lower and intact(numbers, end, bonded_pairs(numbers, start)):
+        return True
+    simulation.context.setPositions(start * 0.1)
+    return False
 
 
 class Watch:
@@ -115,7 +134,7 @@ def run_md(
     platform = openmm.Platform.getPlatform("Reference")
     simulation = app.Simulation(topology, system, integrator, platform)
     simulation.context.setPositions(np.asarray(positions) * 0.1)
-    simulation.minimizeEnergy(maxIterations=200)
+    relax(simulation, molecule.numbers, 200)
     simulation.context.setVelocitiesToTemperature(temperature * unit.kelvin, seed)
     state = simulation.context.getState(positions=True)
     with (out / "topology.pdb").open("w") as file:

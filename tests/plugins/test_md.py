@@ -3,12 +3,15 @@
 import csv
 from pathlib import Path
 
+import numpy as np
+import openmm
 import pytest
+from openmm import app, unit
 
 from distill import load_student
 from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
-from distill_openmm.md import run_md
+from distill_openmm.md import relax, run_md, system_of, topology_of
 
 ETHANOL = from_smiles("CCO")
 
@@ -35,3 +38,28 @@ def test_the_student_says_when_it_is_lost(tmp_path: Path) -> None:
     assert hot["frames_unlike_training"] > 0
     assert hot["uncertainty"] > 3 * cold["uncertainty"]
     assert cold["uncertainty"] == pytest.approx(0.1, abs=0.1)  # eV/Å
+
+
+def test_a_minimization_that_goes_astray_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    molecule = from_smiles("CCO")
+    start = first_geometries(molecule, 1, 0)[0]
+    topology = topology_of(molecule)
+    simulation = app.Simulation(
+        topology, system_of(load_student("tiny"), topology), openmm.VerletIntegrator(0.001),
+        openmm.Platform.getPlatform("Reference"),
+    )  # fmt: skip
+    simulation.context.setPositions(start * 0.1)
+
+    def positions() -> np.ndarray:
+        state = simulation.context.getState(positions=True)
+        return state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+
+    def astray(**_: object) -> None:
+        simulation.context.setPositions(start * 0.01)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "minimizeEnergy", astray)
+        assert not relax(simulation, molecule.numbers, 50)
+    np.testing.assert_allclose(positions(), start, atol=1e-6)
+    assert relax(simulation, molecule.numbers, 50)
+    assert 0.001 < np.abs(positions() - start).max() < 1.0
