@@ -39,7 +39,7 @@ from distill.quantize.activations import quantize_activations
 from distill.quantize.calibration import read_calibration
 from distill.quantize.fine_tune import fine_tune
 from distill.student import SIZES, save_student
-from distill.student.neighbours import SkinList
+from distill.student.neighbours import SkinList, exported_inputs
 from distill.teacher import TeacherSpec
 from distill_ase import OnnxCalculator, StudentCalculator
 from distill_lammps.export import export_plugin
@@ -73,13 +73,10 @@ class FileCalculator(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
-        edges, shift = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        vectors = atoms.positions[edges[1]] + shift - atoms.positions[edges[0]]
-        near = (vectors**2).sum(1) < self.cutoff**2
+        edges = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
         energy, forces = self.run(
-            atoms.positions.astype(np.float32), atoms.numbers.astype(np.int64),
-            np.ascontiguousarray(edges[:, near]), shift[near].astype(np.float32),
-        )  # fmt: skip
+            *exported_inputs(atoms.positions, atoms.numbers, edges, self.cutoff)
+        )
         self.results = {"energy": float(energy), "forces": forces.astype(float)}
 
 

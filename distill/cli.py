@@ -18,7 +18,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -592,6 +591,8 @@ def quantize(
         rmse = quantize_activations(loaded, read_calibration(calibrate, loaded), out)
         off = f"; forces differ from it by {rmse:.3f} eV/Å (RMSE)"
     elif fine_tune:
+        from rich.progress import Progress
+
         from distill.quantize.calibration import read_calibration
         from distill.quantize.fine_tune import fine_tune as tune
 

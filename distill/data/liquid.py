@@ -56,6 +56,8 @@ def clusters_of(
             if not sane(box, kelvin):
                 break
             found.append(cut(box, molecules, nearest, int(rng.integers(molecules))))
+        if not sane(box, kelvin):
+            break
     per_molecule = len(box) // molecules
     good = tuple(x for x in found if geometry_problem(x) is None)
     return Molecule(name, box.numbers[: nearest * per_molecule], positions=good)

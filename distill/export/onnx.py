@@ -9,7 +9,8 @@ import torch
 
 from distill.errors import DistillError
 from distill.export.edge_sums import gather_edge_sums
-from distill.export.program import INPUTS, OUTPUTS, exported_program
+from distill.export.program import OUTPUTS, exported_program
+from distill.student.neighbours import INPUTS
 from distill.student.student import Student
 from distill.whole import whole_file
 

@@ -8,7 +8,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from distill.student.neighbours import neighbour_list
 from distill.student.student import Student
 
-INPUTS = ("positions", "numbers", "edge_index", "edge_shift")
 OUTPUTS = ("energy", "forces")
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]

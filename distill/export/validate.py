@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from distill.bench.systems import system
 from distill.errors import DistillError
-from distill.export.program import INPUTS
-from distill.student.neighbours import neighbour_list
+from distill.student.neighbours import INPUTS, exported_inputs, neighbour_list
 from distill.student.student import Student
 
 PER_ATOM, PER_FORCE = 1e-5, 1e-4
@@ -49,12 +48,9 @@ def validate(path: str | Path, kind: str, student: Student, systems: list[Atoms]
     run = runner(path, kind)
     exact = copy.deepcopy(student).double().eval()
     for atoms in systems:
-        edges, shift = neighbour_list(
-            atoms.positions, atoms.cell.array, atoms.pbc, student.config.cutoff
-        )
-        x = atoms.positions.astype(np.float32)
-        s = shift.astype(np.float32)
-        numbers = atoms.numbers.astype(np.int64)
+        cutoff = student.config.cutoff
+        found = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+        x, numbers, edges, s = exported_inputs(atoms.positions, atoms.numbers, found, cutoff)
         energy, forces = run(x, numbers, edges, s)
         arguments = (x.astype(np.float64), numbers, edges, s.astype(np.float64))
         right = exact(*(torch.from_numpy(array) for array in arguments))

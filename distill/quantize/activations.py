@@ -21,9 +21,8 @@ from distill.errors import DistillError
 from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.predict import predict
 from distill.export.onnx import CARD, export_onnx
-from distill.export.program import INPUTS
 from distill.export.validate import runner
-from distill.student.neighbours import neighbour_list
+from distill.student.neighbours import INPUTS, exported_inputs, neighbour_list
 from distill.student.student import Student
 from distill.whole import whole_file
 
@@ -129,12 +128,8 @@ def spread(frames: Sequence[LabelledFrame], count: int) -> list[LabelledFrame]:
 def inputs_of(frame: LabelledFrame, cutoff: float) -> dict[str, Any]:
     """The exported graph's arguments."""
     cell = None if frame.cell is None else np.asarray(frame.cell)
-    edges, shift = neighbour_list(frame.positions, cell, frame.pbc, cutoff)
-    arrays = (
-        frame.positions.astype(np.float32), frame.numbers.astype(np.int64), edges,
-        shift.astype(np.float32),
-    )  # fmt: skip
-    return dict(zip(INPUTS, arrays))
+    edges = neighbour_list(frame.positions, cell, frame.pbc, cutoff)
+    return dict(zip(INPUTS, exported_inputs(frame.positions, frame.numbers, edges, cutoff)))
 
 
 def force_rmse(

@@ -13,6 +13,26 @@ same number."""
 Edges = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
+INPUTS = ("positions", "numbers", "edge_index", "edge_shift")
+"""Of an exported student, by name."""
+Inputs = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+
+
+def exported_inputs(
+    positions: NDArray[np.float64], numbers: ArrayLike, edges: Edges, cutoff: float
+) -> Inputs:
+    """What an exported student takes, in the order of INPUTS: of the edges, those that count."""
+    edge_index, shift = edges
+    vectors = positions[edge_index[1]] + shift - positions[edge_index[0]]
+    near = (vectors**2).sum(1) < cutoff**2
+    return (
+        positions.astype(np.float32),
+        np.asarray(numbers, dtype=np.int64),
+        np.ascontiguousarray(edge_index[:, near]),
+        shift[near].astype(np.float32),
+    )
+
+
 def neighbour_list(
     positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike, cutoff: float
 ) -> Edges:

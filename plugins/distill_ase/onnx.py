@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from distill.elements import check_known
 from distill.errors import DistillError
-from distill.student.neighbours import SkinList
+from distill.student.neighbours import INPUTS, SkinList, exported_inputs
 
 
 class OnnxCalculator(Calculator):
@@ -80,16 +80,9 @@ class OnnxCalculator(Calculator):
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
         check_known(atoms.numbers, self.card["elements"])
-        edges, shift = self._neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        vectors = atoms.positions[edges[1]] + shift - atoms.positions[edges[0]]
-        near = (vectors**2).sum(1) < self.card["cutoff"] ** 2
-        inputs = {
-            "positions": atoms.positions.astype(np.float32),
-            "numbers": atoms.numbers.astype(np.int64),
-            "edge_index": np.ascontiguousarray(edges[:, near]),
-            "edge_shift": shift[near].astype(np.float32),
-        }
-        energy, forces = self.session.run(["energy", "forces"], inputs)
+        edges = self._neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc)
+        inputs = exported_inputs(atoms.positions, atoms.numbers, edges, self.card["cutoff"])
+        energy, forces = self.session.run(["energy", "forces"], dict(zip(INPUTS, inputs)))
         self.results = {
             "energy": float(energy), "free_energy": float(energy),
             "forces": forces.astype(np.float64),
