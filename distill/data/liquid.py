@@ -14,6 +14,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from numpy.typing import NDArray
 
 from distill.data.molecules import Molecule, geometry_problem
+from distill.errors import DistillError
 
 SQUEEZES = 20
 """Steps in which a box shrinks to the next density."""
@@ -48,15 +49,16 @@ def clusters_of(
     for density in densities:
         volume = box.get_masses().sum() / (density * units._Nav * 1e-24)
         step = (volume / box.get_volume()) ** (1 / (3 * SQUEEZES))
+        whole = True
         for _ in range(SQUEEZES):
             squeeze(box, molecules, step)
-            dynamics.run(10)
-        for _ in range(frames):
-            dynamics.run(20)
-            if not sane(box, kelvin):
+            whole = whole and runs(dynamics, 10, kelvin)
+        for _ in range(frames if whole else 0):
+            whole = runs(dynamics, 20, kelvin)
+            if not whole:
                 break
             found.append(cut(box, molecules, nearest, int(rng.integers(molecules))))
-        if not sane(box, kelvin):
+        if not whole:
             break
     per_molecule = len(box) // molecules
     good = tuple(x for x in found if geometry_problem(x) is None)
@@ -82,6 +84,11 @@ def cut(box: Atoms, molecules: int, nearest: int, middle: int) -> NDArray[np.flo
     return chosen
 
 
-def sane(box: Atoms, kelvin: float) -> bool:
-    """Finite, and not far hotter than it should be."""
+def runs(dynamics: Langevin, steps: int, kelvin: float) -> bool:
+    """Runs MD; whether it is still one: finite, and not far hotter than it should be."""
+    try:
+        dynamics.run(steps)
+    except DistillError:  # a student refuses atoms that are nowhere
+        return False
+    box = dynamics.atoms
     return bool(np.isfinite(box.positions).all() and box.get_temperature() < 3 * kelvin)

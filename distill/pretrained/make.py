@@ -30,7 +30,10 @@ from distill.train.from_datasets import common_teacher
 from distill.train.graphs import Graph
 from distill.train.latent import fit_latent
 from distill.train.load import load_graphs
-from distill.train.train import fit_reference, train
+from distill.train.train import fit_reference, progress_of, train
+
+NONE = 1e-9
+"""Of a training's budget: the learning rate does not fall at all."""
 
 
 def make_data(
@@ -62,30 +65,50 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
 
 
 def make_student(
-    size: str, folder: Path, train_files: list[Path], valid_files: list[Path], steps: int
+    size: str,
+    folder: Path,
+    train_files: list[Path],
+    mending_files: list[Path],
+    valid_files: list[Path],
+    steps: int,
 ) -> Student:
-    """Trains one size on dataset files; its checkpoints go to folder/train-SIZE."""
+    """Trains one size on dataset files; its checkpoints go to folder/train-SIZE.
+
+    First without the mending files, at a constant learning rate; then with them, to the end.
+    """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
     train_graphs = tame(load_graphs(train_files, student))
     valid_graphs = tame(load_graphs(valid_files, student))
     order = np.random.default_rng(recipe.SEED).permutation(len(valid_graphs))
     valid_graphs = [valid_graphs[k] for k in order]  # the trainer looks at some of them only
-    Console().print(f"{size}: {len(train_graphs)} geometries, {len(valid_graphs)} for validation")
     fit_reference(student, train_graphs)
-    config = TrainConfig(
-        steps=steps, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
-        weight_decay=recipe.WEIGHT_DECAYS[size], force_delta=recipe.FORCE_DELTA,
-        energy_weight=recipe.ENERGY_WEIGHT, decay=recipe.DECAY, steps_per_epoch=1000, max_valid=300,
-    )  # fmt: skip
+    mending_graphs = tame(load_graphs(mending_files, student))
+    mended_graphs = train_graphs + recipe.MENDING_COPIES * mending_graphs
+    geometries = len(train_graphs) + len(mending_graphs)
+    Console().print(f"{size}: {geometries} geometries, {len(valid_graphs)} for validation")
     out = folder / f"train-{size}"
-    resume = (out / "last.ckpt").is_file()
-    student = train(student, train_graphs, valid_graphs, out, config, resume=resume)
-    student.latent = fit_latent(student, train_graphs, valid_graphs)
+    last = out / "last.ckpt"
+    first_steps = round(steps * recipe.FIRST_STEPS[size] / recipe.STEPS[size])
+    for until, decay, graphs in (
+        (first_steps, NONE, train_graphs),
+        (steps, recipe.DECAY, mended_graphs),
+    ):
+        resume = last.is_file()
+        if until < steps and resume and progress_of(last)["steps_done"] >= until:
+            continue
+        config = TrainConfig(
+            steps=until, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
+            weight_decay=recipe.WEIGHT_DECAYS[size], force_delta=recipe.FORCE_DELTA,
+            energy_weight=recipe.ENERGY_WEIGHT, decay=decay, steps_per_epoch=1000, max_valid=300,
+        )  # fmt: skip
+        student = train(student, graphs, valid_graphs, out, config, resume=resume)
+    all_files = train_files + mending_files
+    student.latent = fit_latent(student, mended_graphs, valid_graphs)
     student.card = {
-        "teacher": asdict(common_teacher(train_files)),
-        "training_set": training_set(train_files, len(train_graphs)),
-        "charges": charges(train_files),
+        "teacher": asdict(common_teacher(all_files)),
+        "training_set": training_set(all_files, geometries),
+        "charges": charges(all_files),
         "training": {
             "steps": steps,
             "seed": recipe.SEED,
@@ -121,10 +144,11 @@ def make_students(
     """Labels, trains and validates; the students of the sizes asked for."""
     valid_files = make_data(folder, recipe.VALIDATION, molecules, workers)
     train_files = make_data(folder, recipe.TRAIN, molecules, workers)
+    mending_files = make_data(folder, recipe.MENDING, molecules, workers)
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else arguments.size or SIZES:
         steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, train_files, valid_files, steps)
+        students[size] = make_student(size, folder, train_files, mending_files, valid_files, steps)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, valid_files, folder, "validation")

@@ -18,6 +18,8 @@ class TrainConfig:
     resumed with a larger budget goes on from there as if that had been its budget from the start
     (Hu et al., arXiv 2404.06395 (2024)). force_delta and relative_energy_weight: see
     `distill.train.step.Loss`; with the latter, geometries of the same molecule come in pairs.
+    weight_decay: without it a student of one molecule has holes where atoms overlap: minima
+    thousands of eV deep that a minimizer can fall into.
     """
 
     minutes: float | None = None
@@ -29,7 +31,7 @@ class TrainConfig:
     force_delta: float = 0.0
     averaging: float = 0.998
     clip: float = 10.0
-    weight_decay: float = 0.0
+    weight_decay: float = 0.03
     warm_up_steps: int = 200
     decay: float = 1.0
     steps_per_epoch: int = 250

@@ -7,6 +7,7 @@ from ase.calculators.lj import LennardJones
 from scipy.spatial.distance import pdist
 
 from distill.data.liquid import clusters_of, cut, squeeze
+from distill.errors import DistillError
 from distill_ase import StudentCalculator
 from distill_lammps.data import liquid
 
@@ -61,3 +62,22 @@ def test_md_that_falls_apart_is_left(box: Atoms) -> None:
     wild = LennardJones(epsilon=50.0, sigma=3.0, rc=6.0)
     found = clusters_of(wild, box, 27, [0.5], name="wild", frames=3, nearest=4)
     assert len(found.positions) == 0
+
+
+class Failing(StudentCalculator):
+    """Answers a number of times, then finds its atoms nowhere."""
+
+    answers = 12 * 20 + 30
+
+    def calculate(self, *arguments: object, **keywords: object) -> None:
+        self.answers -= 1
+        if self.answers < 0:
+            raise DistillError("Atom 0 is at NaN.")
+        super().calculate(*arguments, **keywords)  # type: ignore[arg-type]
+
+
+def test_what_was_taken_before_the_student_gave_up_is_kept(box: Atoms) -> None:
+    found = clusters_of(
+        Failing("ultra-tiny"), box, 27, [0.5, 0.8], name="methanol", frames=3, nearest=6
+    )
+    assert 0 < len(found.positions) < 6
