@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill.student.config import StudentConfig
 from distill.student.edges import EdgeList
-from distill.student.radial import BesselBasis, cutoff_envelope
+from distill.student.radial import BesselBasis, cutoff_envelope, held
 from distill.student.zbl import ZBL
 
 
@@ -95,7 +95,8 @@ class PaiNN(nn.Module):
         """
         r = torch.sqrt((vectors * vectors).sum(-1))
         unit = vectors / r.unsqueeze(-1)
-        radial, envelope = self.basis(r), cutoff_envelope(r / self.cutoff)
+        seen = held(r)
+        radial, envelope = self.basis(seen), cutoff_envelope(seen / self.cutoff)
 
         s = self.embedding(species)
         v = torch.zeros([s.shape[0], 3, self.hidden], dtype=s.dtype, device=s.device)

@@ -36,6 +36,21 @@ def test_every_system_agrees_with_float64(
             assert abs(found.virial - expected[2]).max() < force * len(atoms), name
 
 
+@pytest.mark.parametrize("distance", [0.1, 0.35, 0.55, 0.62])
+def test_atoms_that_overlap(
+    student: Student, distance: float, systems: dict[str, Atoms], reference: Reference
+) -> None:
+    """Nearer than any data: filters are held there, and only the repulsion grows."""
+    atoms = systems["drug"].copy()
+    along = atoms.positions[5] - atoms.positions[0]
+    atoms.positions[5] = atoms.positions[0] + along * distance / np.linalg.norm(along)
+    expected = reference(student, atoms)
+    assert np.abs(expected[1]).max() > 10.0
+    found = KernelStudent(student, "float64").evaluate(atoms.positions, atoms.numbers)
+    assert found.energies.sum() == pytest.approx(expected[0].sum(), abs=1e-5)
+    np.testing.assert_allclose(found.forces, expected[1], rtol=1e-6, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_an_atom_with_200_neighbours(
     size: str, rng: np.random.Generator, reference: Reference

@@ -1,5 +1,7 @@
 """The shipped students: each is there by name, says where it comes from, and keeps its word."""
 
+import itertools
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,10 +9,12 @@ from scipy.stats import spearmanr
 
 import distill
 from distill.data.label import run_task
-from distill.data.sampling import Sampling
+from distill.data.molecules import from_smiles
+from distill.data.sampling import Sampling, sample
 from distill.data.sets import read_set
 from distill.errors import DistillError
 from distill.evaluate.metrics import r2
+from distill.kernels import KernelStudent
 from distill.student import SIZES
 from distill.teacher import TeacherSpec
 from distill_ase import StudentCalculator
@@ -65,6 +69,21 @@ def test_smashed_drugs_are_flagged(size: str, unseen: list) -> None:
         atoms = Atoms(data.numbers, 0.6 * data.positions[0], calculator=StudentCalculator(size))
         with pytest.warns(UserWarning, match="unlike all that the student has learned"):
             atoms.get_forces()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_hole_where_atoms_overlap(size: str) -> None:
+    """A minimizer that steps too far must find a wall, not a minimum that no molecule has."""
+    drug = from_smiles("CC(=O)Nc1ccc(O)cc1")
+    start = sample(drug, Sampling(frames=1, displaced=0.0))[0].positions
+    kernel = KernelStudent(distill.load_student(size))
+    whole = kernel.evaluate(start, drug.numbers).energies.sum()
+    for i, j in itertools.permutations(range(len(drug)), 2):
+        along = start[j] - start[i]
+        for distance in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8):
+            x = start.copy()
+            x[j] = x[i] + along * distance / np.linalg.norm(along)
+            assert kernel.evaluate(x, drug.numbers).energies.sum() > whole - 1.0, (i, j, distance)
 
 
 @pytest.mark.parametrize("size", SIZES)

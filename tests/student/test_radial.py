@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill.student.radial import BesselBasis, cutoff_envelope
+from distill.student.radial import BesselBasis, cutoff_envelope, held
 
 
 def test_bessel_functions():
@@ -31,3 +31,11 @@ def test_the_envelope_falls_and_stays_zero():
     y = cutoff_envelope(x)
     assert torch.all(y.diff() <= 0)
     assert torch.all(y[x >= 1] == 0)
+
+
+def test_distances_are_held_only_where_no_data_is():
+    r = torch.linspace(0.0, 5.0, 5001, dtype=torch.float64)
+    seen = held(r)
+    assert seen.min() > 0.45
+    assert (seen - r)[r >= 0.7].abs().max() < 1e-9
+    assert (seen - r)[r >= 0.6].abs().max() < 1e-5

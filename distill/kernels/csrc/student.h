@@ -98,13 +98,17 @@ size_t place(const Shape &s, T *base, Gradients<T> &g) {
   return next.used;
 }
 
+// The distance that filters see, in Angstrom: see held() in distill/student/radial.py.
+inline double held(double r) { return r + 0.48 * std::exp(-std::pow(r / 0.33, 4)); }
+
 // What a filter is linear in, at r: Bessel functions times the cutoff function, and that alone.
 inline void radial_basis(const Student &st, double r, double *values) {
+  r = held(r);
   const double c = st.cutoff, x = r / c, y = 1 - x, norm = std::sqrt(2.0 / c);
   const double envelope = x < 1 ? y * y * y * (1 + x * (3 + 6 * x)) : 0.0;
   for (int m = 1; m <= st.n_radial; ++m) {
     const double w = m * PI / c;
-    values[m - 1] = norm * (r > 0 ? std::sin(w * r) / r : w) * envelope;
+    values[m - 1] = norm * std::sin(w * r) / r * envelope;
   }
   values[st.n_radial] = envelope;
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.kernels.weights import INTERVALS as kernels_intervals
-from distill.student.radial import BesselBasis, cutoff_envelope
+from distill.student.radial import BesselBasis, cutoff_envelope, held
 
 INTERVALS = kernels_intervals["float32"]
 """Between zero and the cutoff, as in the CPU's kernel."""
@@ -39,7 +39,7 @@ def basis_splines(basis: BesselBasis, intervals: int = INTERVALS) -> Tensor:
     t = (torch.arange(points, dtype=torch.float64) + 0.5) / points
     first = torch.arange(intervals).repeat_interleave(points)
     t = t.repeat(intervals)
-    r = (first + t) * (basis.cutoff / intervals)
+    r = held((first + t) * (basis.cutoff / intervals))
     envelope = cutoff_envelope(r / basis.cutoff).unsqueeze(-1)
     wanted = torch.cat([basis(r) * envelope, envelope], dim=-1)
 
