@@ -21,8 +21,8 @@ FORMAT_VERSION = 1
 QUANTIZED_VERSION = 2
 """Of files with fewer bits, which an earlier version would have misread."""
 SHIPPED = (*SIZES, "scout", "scout-ultra-tiny")
-"""The scouts are an early ``tiny`` and an early ``ultra-tiny`` whose MD made geometries that the others
-were trained on."""
+"""The scouts are an early ``tiny`` and ``ultra-tiny`` whose MD made geometries that the others were
+trained on."""
 
 
 def save_student(
