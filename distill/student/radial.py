@@ -19,13 +19,13 @@ def cutoff_envelope(x: Tensor) -> Tensor:
 
 
 def held(r: Tensor) -> Tensor:
-    """The distance that filters see: r (E,) in Å, but never much below 0.45.
+    """The distance that filters see: r (E,) in Å, but never below 0.55.
 
     What filters make of distances that no data has (H-H is 0.74 Å long) is anything, and once it
     was minima of a thousand eV for a minimizer to fall into. Held so, the repulsion of the nuclei
-    rules there (`distill.student.zbl`). From 0.7 Å on it is r, but for 1e-9.
+    rules there (`distill.student.zbl`). From 0.7 Å on it is r, but for 1e-4 Å.
     """
-    return r + 0.48 * torch.exp(-((r / 0.33) ** 4))
+    return r + 0.58 * torch.exp(-((r / 0.4) ** 4))
 
 
 class BesselBasis(PreciseBuffers):

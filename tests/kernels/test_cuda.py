@@ -58,8 +58,8 @@ def test_splines_follow_the_filters():
     envelope = cutoff_envelope(seen / 5.0).unsqueeze(-1)
     wanted = torch.cat([basis(seen) * envelope, envelope], dim=-1)
     error = (got - wanted).abs().amax(-1)
-    assert error[r > 0.6].max() < 1e-7  # float32 itself is no finer
-    assert error.max() < 3e-5  # where atoms overlap, and filters bend sharply
+    assert error[r > 0.7].max() < 1e-7  # float32 itself is no finer
+    assert error.max() < 1e-5  # where atoms overlap, and filters bend sharply
     assert got[-1].abs().max() < 1e-11
 
 

@@ -36,6 +36,6 @@ def test_the_envelope_falls_and_stays_zero():
 def test_distances_are_held_only_where_no_data_is():
     r = torch.linspace(0.0, 5.0, 5001, dtype=torch.float64)
     seen = held(r)
-    assert seen.min() > 0.45
-    assert (seen - r)[r >= 0.7].abs().max() < 1e-9
-    assert (seen - r)[r >= 0.6].abs().max() < 1e-5
+    assert seen.min() > 0.55
+    assert (seen - r)[r >= 0.7].abs().max() < 1e-4
+    assert (seen - r)[r >= 0.8].abs().max() < 1e-7

@@ -99,7 +99,7 @@ size_t place(const Shape &s, T *base, Gradients<T> &g) {
 }
 
 // The distance that filters see, in Angstrom: see held() in distill/student/radial.py.
-inline double held(double r) { return r + 0.48 * std::exp(-std::pow(r / 0.33, 4)); }
+inline double held(double r) { return r + 0.58 * std::exp(-std::pow(r / 0.4, 4)); }
 
 // What a filter is linear in, at r: Bessel functions times the cutoff function, and that alone.
 inline void radial_basis(const Student &st, double r, double *values) {
