@@ -46,7 +46,14 @@ def row(name: str, values: list[str]) -> str:
 def document(folder: Path, molecules: int) -> str:
     """The page."""
     place = provenance()
-    parts = [*recipe.TRAIN, *recipe.VALIDATION, *recipe.TEST, *recipe.DRUG]
+    parts = [
+        *recipe.TRAIN,
+        *recipe.MENDING,
+        *recipe.BARRIERS,
+        *recipe.VALIDATION,
+        *recipe.TEST,
+        *recipe.DRUG,
+    ]
     parts = [part for part in parts if (folder / f"{part.name}.h5").is_file()]
     head = [
         "# The data of the shipped students\n",

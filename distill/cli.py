@@ -277,6 +277,9 @@ def label(
     ] = 0.1,
     stretched: Annotated[float, typer.Option(help="Fraction with a stretched bond.")] = 0.0,
     turned: Annotated[float, typer.Option(help="Fraction with a turned torsion.")] = 0.0,
+    hopped: Annotated[
+        float, typer.Option(help="Fraction with a hydrogen between two of N, O and S.")
+    ] = 0.0,
     strained: Annotated[
         int,
         typer.Option(
@@ -325,6 +328,7 @@ def label(
         displaced=displaced,
         stretched=stretched,
         turned=turned,
+        hopped=hopped,
         strained=strained,
         md=md,
         seed=seed,

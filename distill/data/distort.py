@@ -1,4 +1,5 @@
-"""Geometries that MD seldom visits: displaced atoms, stretched bonds, turned torsions."""
+"""Geometries that MD seldom visits: displaced atoms, stretched bonds, turned torsions, hydrogens on
+their way from one atom to another."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from rdkit.Chem import rdForceFieldHelpers, rdMolTransforms
 
 from distill.data.molecules import quietly
 
-STRETCH = (0.85, 1.35)
-"""Of a bond's length."""
+HETERO = (7, 8, 16)
+"""Elements between which hydrogens hop."""
+HOP = 2.8
+"""Å: they hop no farther than from one such atom to another as near as this."""
 ROTATABLE = Chem.MolFromSmarts("[!$([D1;!#1]);!$(*#*)]-&!@[!$([D1;!#1]);!$(*#*)]")
 RELAXATION = 30
 """Steps of the force field after a torsion has been turned: neighbours give way, no more."""
@@ -22,8 +25,10 @@ def displaced(
     return positions + rng.normal(0.0, rng.uniform(*width), positions.shape)
 
 
-def stretched(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """One bond, in no ring, 0.85 to 1.35 times as long; None where there is none."""
+def stretched(
+    mol: Chem.Mol, positions: np.ndarray, factor: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray | None:
+    """One bond, in no ring, ``factor`` (from, to) times as long; None where there is none."""
     bonds = [bond for bond in mol.GetBonds() if not bond.IsInRing()]
     if not bonds:
         return None
@@ -32,8 +37,33 @@ def stretched(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) ->
     moved = placed(mol, positions)
     conformer = moved.GetConformer()
     length = rdMolTransforms.GetBondLength(conformer, *ends)
-    rdMolTransforms.SetBondLength(conformer, *ends, length * rng.uniform(*STRETCH))
+    rdMolTransforms.SetBondLength(conformer, *ends, length * rng.uniform(*factor))
     return np.asarray(conformer.GetPositions())
+
+
+def hopped(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """A hydrogen of an N, O or S on the line to another of them; None where none is near.
+
+    It is 0.35 to 0.65 of the way: about the barrier that keeps the protons of acids and amides at
+    their places.
+    """
+    hetero = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() in HETERO]
+    hops = []
+    for donor in hetero:
+        hydrogens = [
+            n.GetIdx() for n in mol.GetAtomWithIdx(donor).GetNeighbors() if n.GetAtomicNum() == 1
+        ]
+        for acceptor in hetero if hydrogens else []:
+            if 0 < np.linalg.norm(positions[acceptor] - positions[donor]) < HOP:
+                to_it = np.linalg.norm(positions[hydrogens] - positions[acceptor], axis=1)
+                hops.append((donor, hydrogens[int(to_it.argmin())], acceptor))
+    if not hops:
+        return None
+    donor, hydrogen, acceptor = hops[rng.integers(len(hops))]
+    moved = np.array(positions, dtype=float)
+    way = positions[acceptor] - positions[donor]
+    moved[hydrogen] = positions[donor] + rng.uniform(0.35, 0.65) * way
+    return moved
 
 
 def turned(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

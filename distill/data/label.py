@@ -127,8 +127,10 @@ def task_key(molecule: Molecule, work: Work) -> str:
     digest.update(f"{molecule.smiles}\n".encode())
     digest.update(np.asarray(molecule.numbers, dtype="<i8").tobytes())
     if isinstance(work, Sampling):
-        # files of before there were strained geometries are gone on with
-        digest.update(repr(work).replace(" strained=0,", "").encode())
+        text = repr(work)
+        for later in (" strained=0,", " stretch=(0.85, 1.35),", " hopped=0.0,"):
+            text = text.replace(later, "")  # files of before there was this are gone on with
+        digest.update(text.encode())
         for positions in molecule.positions:
             digest.update(np.asarray(positions, dtype="<f8").tobytes())
     else:

@@ -21,7 +21,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from distill.data.distort import displaced, placed, stretched, turned
+from distill.data.distort import displaced, hopped, placed, stretched, turned
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
@@ -41,7 +41,8 @@ class Sampling:
     taken every ``steps_between`` steps of 1 fs, after ``equilibration`` steps at each
     temperature. A ``displaced`` fraction of the frames gets Gaussian displacements whose
     standard deviation is drawn from ``displacement`` (Å), in a ``stretched`` fraction a bond is
-    made shorter or longer, in a ``turned`` fraction a torsion is turned. Frames closer than
+    made ``stretch`` (from, to) times as long, in a ``turned`` fraction a torsion is turned, in a
+    ``hopped`` fraction a hydrogen is on its way from one N, O or S to another. Frames closer than
     ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
     a student by its name or path, whose geometries are nearer to the teacher's, or TEACHER, which
     costs a label a step. ``strained`` adds, to a student's MD, at most so many geometries in which
@@ -57,7 +58,9 @@ class Sampling:
     displaced: float = 0.1
     displacement: tuple[float, float] = (0.02, 0.1)
     stretched: float = 0.0
+    stretch: tuple[float, float] = (0.85, 1.35)
     turned: float = 0.0
+    hopped: float = 0.0
     strained: int = 0
     thinning: float = 0.02
     given: bool = True
@@ -71,11 +74,11 @@ class Sampling:
             raise DistillError("Give at least one temperature, each above 0 K.")
         if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
             raise DistillError("strained geometries come from a student's MD: name one as md.")
-        fractions = (self.displaced, self.stretched, self.turned)
+        fractions = (self.displaced, self.stretched, self.turned, self.hopped)
         if min(fractions) < 0 or sum(fractions) > 1:
             raise DistillError(
-                "The displaced, stretched and turned fractions must be between 0 and 1, and all "
-                "together at most 1."
+                "The displaced, stretched, turned and hopped fractions must be between 0 and 1, "
+                "and all together at most 1."
             )
 
 
@@ -108,14 +111,18 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
 def _distort(
     frames: list[Frame], molecule: Molecule, sampling: Sampling, rng: np.random.Generator
 ) -> None:
-    """Puts displaced, stretched and turned geometries in the place of some frames."""
+    """Puts displaced, stretched, turned and hopped geometries in the place of some frames."""
     order = iter(rng.permutation(len(frames)))
     mol = molecule.rdmol
     ways: list[tuple[str, float, Callable[[np.ndarray], np.ndarray | None]]] = [
-        ("displaced", sampling.displaced, lambda x: displaced(x, sampling.displacement, rng)),
-        ("stretched", sampling.stretched, lambda x: stretched(mol, x, rng) if mol else None),
-        ("turned", sampling.turned, lambda x: turned(mol, x, rng) if mol else None),
+        ("displaced", sampling.displaced, lambda x: displaced(x, sampling.displacement, rng))
     ]
+    if mol is not None:
+        ways += [
+            ("stretched", sampling.stretched, lambda x: stretched(mol, x, sampling.stretch, rng)),
+            ("turned", sampling.turned, lambda x: turned(mol, x, rng)),
+            ("hopped", sampling.hopped, lambda x: hopped(mol, x, rng)),
+        ]
     for source, fraction, change in ways:
         for k in islice(order, round(fraction * len(frames))):
             moved = change(frames[k].positions)

@@ -8,9 +8,11 @@ is trained: DIR's students, or the shipped ones where they are not there, meet t
 
 import argparse
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,62 +66,71 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
     return [g for g in graphs if np.abs(g.forces).max() < recipe.WILDEST_FORCE]
 
 
-def make_student(
-    size: str,
-    folder: Path,
-    train_files: list[Path],
-    mending_files: list[Path],
-    valid_files: list[Path],
-    steps: int,
-) -> Student:
-    """Trains one size on dataset files; its checkpoints go to folder/train-SIZE.
+def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: int) -> Student:
+    """Trains one size through the recipe's stages; checkpoints go to folder/train-SIZE and -last.
 
-    First without the mending files, at a constant learning rate; then with them, to the end.
+    files: of the recipe's TRAIN, MENDING, BARRIERS and VALIDATION.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
-    train_graphs = tame(load_graphs(train_files, student))
-    valid_graphs = tame(load_graphs(valid_files, student))
-    order = np.random.default_rng(recipe.SEED).permutation(len(valid_graphs))
-    valid_graphs = [valid_graphs[k] for k in order]  # the trainer looks at some of them only
-    fit_reference(student, train_graphs)
-    mending_graphs = tame(load_graphs(mending_files, student))
-    mended_graphs = train_graphs + recipe.MENDING_COPIES * mending_graphs
-    geometries = len(train_graphs) + len(mending_graphs)
-    Console().print(f"{size}: {geometries} geometries, {len(valid_graphs)} for validation")
-    out = folder / f"train-{size}"
-    last = out / "last.ckpt"
-    first_steps = round(steps * recipe.FIRST_STEPS[size] / recipe.STEPS[size])
-    for until, decay, graphs in (
-        (first_steps, NONE, train_graphs),
-        (steps, recipe.DECAY, mended_graphs),
-    ):
-        resume = last.is_file()
-        if until < steps and resume and progress_of(last)["steps_done"] >= until:
-            continue
-        config = TrainConfig(
-            steps=until, seed=recipe.SEED, learning_rate=recipe.LEARNING_RATES[size],
-            weight_decay=recipe.WEIGHT_DECAYS[size], force_delta=recipe.FORCE_DELTA,
-            energy_weight=recipe.ENERGY_WEIGHT, decay=decay, steps_per_epoch=1000, max_valid=300,
-        )  # fmt: skip
-        student = train(student, graphs, valid_graphs, out, config, resume=resume)
-    all_files = train_files + mending_files
-    student.latent = fit_latent(student, mended_graphs, valid_graphs)
+    plain, mending, barriers, valid = (
+        tame(load_graphs(files[name], student))
+        for name in ("TRAIN", "MENDING", "BARRIERS", "VALIDATION")
+    )
+    order = np.random.default_rng(recipe.SEED).permutation(len(valid))
+    valid = [valid[k] for k in order]  # the trainer looks at some of them only
+    geometries = len(plain) + len(mending) + len(barriers)
+    Console().print(f"{size}: {geometries} geometries, {len(valid)} for validation")
+    fit_reference(student, plain)
+
+    share = steps / recipe.STEPS[size]
+    rate = recipe.LEARNING_RATES[size]
+    settings: dict[str, Any] = {
+        "seed": recipe.SEED, "weight_decay": recipe.WEIGHT_DECAYS[size],
+        "force_delta": recipe.FORCE_DELTA, "energy_weight": recipe.ENERGY_WEIGHT,
+    }  # fmt: skip
+    graphs = plain + recipe.COPIES * mending
+    first = TrainConfig(
+        steps=round(share * recipe.FIRST_STEPS[size]), learning_rate=rate, decay=NONE,
+        steps_per_epoch=1000, max_valid=300, **settings,
+    )  # fmt: skip
+    second = replace(first, steps=steps, decay=recipe.DECAY)
+    out, last_out = folder / f"train-{size}", folder / f"train-{size}-last"
+    if steps_in(out) < steps:
+        shutil.rmtree(last_out, ignore_errors=True)  # it went on from fewer steps
+    if steps_in(out) < (first.steps or 0):
+        student = go_on(student, plain, valid, out, first)
+    student = go_on(student, graphs, valid, out, second)
+    last = replace(
+        first, steps=max(1, round(share * recipe.LAST_STEPS[size])), decay=1.0,
+        learning_rate=recipe.LAST_RATE * rate,
+    )  # fmt: skip
+    graphs = graphs + recipe.COPIES * barriers
+    student = go_on(student, graphs, valid, last_out, last)
+
+    student.latent = fit_latent(student, graphs, valid)
+    trained_on = files["TRAIN"] + files["MENDING"] + files["BARRIERS"]
     student.card = {
-        "teacher": asdict(common_teacher(all_files)),
-        "training_set": training_set(all_files, geometries),
-        "charges": charges(all_files),
-        "training": {
-            "steps": steps,
-            "seed": recipe.SEED,
-            "learning_rate": recipe.LEARNING_RATES[size],
-            "weight_decay": recipe.WEIGHT_DECAYS[size],
-            "force_delta": recipe.FORCE_DELTA,
-            "energy_weight": recipe.ENERGY_WEIGHT,
-        },
+        "teacher": asdict(common_teacher(trained_on)),
+        "training_set": training_set(trained_on, geometries),
+        "charges": charges(trained_on),
+        "training": {"steps": steps, "last_steps": last.steps, "learning_rate": rate, **settings},
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
     return student
+
+
+def go_on(
+    student: Student, graphs: list[Graph], valid: list[Graph], out: Path, config: TrainConfig
+) -> Student:
+    """Trains, from where an earlier call was stopped if there was one."""
+    return train(student, graphs, valid, out, config, resume=(out / "last.ckpt").is_file())
+
+
+def steps_in(out: Path) -> int:
+    """Done by the training in this folder."""
+    last = out / "last.ckpt"
+    return int(progress_of(last)["steps_done"]) if last.is_file() else 0
 
 
 def judge(students: dict[str, Student], files: list[Path], folder: Path, name: str) -> None:
@@ -142,16 +153,17 @@ def make_students(
     folder: Path, arguments: argparse.Namespace, molecules: int | None, workers: int | None
 ) -> dict[str, Student]:
     """Labels, trains and validates; the students of the sizes asked for."""
-    valid_files = make_data(folder, recipe.VALIDATION, molecules, workers)
-    train_files = make_data(folder, recipe.TRAIN, molecules, workers)
-    mending_files = make_data(folder, recipe.MENDING, molecules, workers)
+    files = {
+        name: make_data(folder, getattr(recipe, name), molecules, workers)
+        for name in ("VALIDATION", "TRAIN", "MENDING", "BARRIERS")
+    }
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else arguments.size or SIZES:
         steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, train_files, mending_files, valid_files, steps)
+        students[size] = make_student(size, folder, files, steps)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
-        judge({size: students[size]}, valid_files, folder, "validation")
+        judge({size: students[size]}, files["VALIDATION"], folder, "validation")
     return students
 
 

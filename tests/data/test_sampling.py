@@ -56,6 +56,36 @@ def test_stretched_bonds_and_turned_torsions() -> None:
     assert np.ptp(np.array(torsions)[is_turned], axis=0).max() > 90.0
 
 
+def test_hydrogens_on_their_way() -> None:
+    """Of acetic acid: between its two oxygens, and everything else where it was."""
+    acid = from_smiles("CC(=O)O")
+    plan = Sampling(frames=12, displaced=0.0, hopped=0.5, thinning=0.0, **QUICK)
+    frames = sample(acid, plan)
+    assert Counter(frame.source for frame in frames) == {"mmff94-md": 6, "hopped": 6}
+    for frame in frames:
+        to_carbonyl, to_hydroxyl = (
+            np.linalg.norm(frame.positions[-1] - frame.positions[k]) for k in (2, 3)
+        )
+        if frame.source == "hopped":
+            across = np.linalg.norm(frame.positions[2] - frame.positions[3])
+            assert to_carbonyl + to_hydroxyl == pytest.approx(across)
+            assert 0.3 * across < to_carbonyl < 0.7 * across
+        else:
+            assert to_hydroxyl < 1.2 < 1.5 < to_carbonyl
+
+
+def test_bonds_stretched_as_far_as_asked() -> None:
+    plan = Sampling(frames=6, displaced=0.0, stretched=1.0, stretch=(1.5, 1.6), **QUICK)
+    mol = ETHANOL.rdmol
+    assert mol is not None
+    ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()])
+    hydrogen = ETHANOL.numbers[ends].min(axis=1) == 1
+    usual = np.where(hydrogen, 1.1, 1.5)
+    for frame in sample(ETHANOL, plan):
+        lengths = np.linalg.norm(np.subtract(*frame.positions[ends.T]), axis=1)
+        assert (lengths / usual).max() > 1.3
+
+
 def test_frames_of_a_student_s_md() -> None:
     """They come in the same shares as a force field's, and the same each time."""
     plan = Sampling(frames=12, displaced=0.25, md="ultra-tiny", **QUICK)
