@@ -13,6 +13,8 @@ HETERO = (7, 8, 16)
 """Elements between which hydrogens hop."""
 HOP = 2.8
 """Å: they hop no farther than from one such atom to another as near as this."""
+HALFWAY = 1.25
+"""Å: a hydrogen halfway between two atoms is at least as far from both."""
 ROTATABLE = Chem.MolFromSmarts("[!$([D1;!#1]);!$(*#*)]-&!@[!$([D1;!#1]);!$(*#*)]")
 RELAXATION = 30
 """Steps of the force field after a torsion has been turned: neighbours give way, no more."""
@@ -42,10 +44,11 @@ def stretched(
 
 
 def hopped(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """A hydrogen of an N, O or S on the line to another of them; None where none is near.
+    """A hydrogen of an N, O or S on its way to another of them; None where none is near.
 
     It is 0.35 to 0.65 of the way: about the barrier that keeps the protons of acids and amides at
-    their places.
+    their places. Where the two are so near that the straight way leads through a third atom, as in
+    a carboxyl group, it goes around that.
     """
     hetero = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() in HETERO]
     hops = []
@@ -60,9 +63,15 @@ def hopped(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np
     if not hops:
         return None
     donor, hydrogen, acceptor = hops[rng.integers(len(hops))]
-    moved = np.array(positions, dtype=float)
     way = positions[acceptor] - positions[donor]
-    moved[hydrogen] = positions[donor] + rng.uniform(0.35, 0.65) * way
+    half = 0.5 * float(np.linalg.norm(way))
+    middle = positions[donor] + 0.5 * way
+    others = np.delete(positions, [donor, hydrogen, acceptor], axis=0)
+    away = middle - others[np.linalg.norm(others - middle, axis=1).argmin()]
+    away -= way * (away @ way) / (way @ way)
+    aside = max(0.0, HALFWAY**2 - half**2) ** 0.5 / max(float(np.linalg.norm(away)), 1e-6)
+    moved = np.array(positions, dtype=float)
+    moved[hydrogen] = positions[donor] + rng.uniform(0.35, 0.65) * way + aside * away
     return moved
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from distill.data.label import label
 from distill.data.molecules import read_molecules
@@ -79,8 +78,6 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
     )
     order = np.random.default_rng(recipe.SEED).permutation(len(valid))
     valid = [valid[k] for k in order]  # the trainer looks at some of them only
-    geometries = len(plain) + len(mending) + len(barriers)
-    Console().print(f"{size}: {geometries} geometries, {len(valid)} for validation")
     fit_reference(student, plain)
 
     share = steps / recipe.STEPS[size]
@@ -101,20 +98,21 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
     if steps_in(out) < (first.steps or 0):
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
-    last = replace(
-        first, steps=max(1, round(share * recipe.LAST_STEPS[size])), decay=1.0,
-        learning_rate=recipe.LAST_RATE * rate,
-    )  # fmt: skip
-    graphs = graphs + recipe.COPIES * barriers
-    student = go_on(student, graphs, valid, last_out, last)
+    trained_on = files["TRAIN"] + files["MENDING"]
+    last_steps = round(share * recipe.LAST_STEPS.get(size, 0))
+    if last_steps:
+        last = replace(first, steps=last_steps, decay=1.0, learning_rate=recipe.LAST_RATE * rate)
+        graphs = graphs + recipe.COPIES * barriers
+        trained_on = trained_on + files["BARRIERS"]
+        student = go_on(student, graphs, valid, last_out, last)
 
     student.latent = fit_latent(student, graphs, valid)
-    trained_on = files["TRAIN"] + files["MENDING"] + files["BARRIERS"]
+    geometries = len(set(map(id, graphs)))  # some are there more than once
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
         "training_set": training_set(trained_on, geometries),
         "charges": charges(trained_on),
-        "training": {"steps": steps, "last_steps": last.steps, "learning_rate": rate, **settings},
+        "training": {"steps": steps, "last_steps": last_steps, "learning_rate": rate, **settings},
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
     return student

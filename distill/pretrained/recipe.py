@@ -79,7 +79,7 @@ MENDING = (
 BARRIERS = (
     Part(
         "barriers",
-        "drugs:train:500",
+        "drugs:train:300",
         Sampling(
             frames=4, md="scout", temperatures=(300.0, 500.0), conformers=1, displaced=0.0,
             stretched=0.5, stretch=(1.2, 1.7), hopped=0.5,
@@ -119,9 +119,10 @@ WILDEST_FORCE = 25.0
 
 FIRST_STEPS = {"original": 41_000, "tiny": 46_000, "ultra-tiny": 85_000}
 STEPS = {"original": 96_000, "tiny": 150_000, "ultra-tiny": 262_000}
-LAST_STEPS = {"original": 8_000, "tiny": 25_000, "ultra-tiny": 60_000}
+LAST_STEPS = {"ultra-tiny": 60_000}
 """Three stages: with TRAIN, up to FIRST_STEPS at a constant learning rate; with MENDING too, until
-it has fallen to nothing, at STEPS; and with BARRIERS too, LAST_STEPS more from LAST_RATE of it."""
+it has fallen to nothing, at STEPS; and with BARRIERS too, LAST_STEPS more from LAST_RATE of it. The
+last is for the smallest alone, which lost bonds without it."""
 LAST_RATE = 0.2
 LEARNING_RATES = {"original": 2e-3, "tiny": 3e-3, "ultra-tiny": 5e-3}
 """Higher than for one molecule: `ultra-tiny` after 12,000 steps on 17,000 geometries of drugs and

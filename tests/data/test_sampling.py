@@ -57,7 +57,7 @@ def test_stretched_bonds_and_turned_torsions() -> None:
 
 
 def test_hydrogens_on_their_way() -> None:
-    """Of acetic acid: between its two oxygens, and everything else where it was."""
+    """Of acetic acid: about as far from one oxygen as from the other, not inside the carbon."""
     acid = from_smiles("CC(=O)O")
     plan = Sampling(frames=12, displaced=0.0, hopped=0.5, thinning=0.0, **QUICK)
     frames = sample(acid, plan)
@@ -67,9 +67,8 @@ def test_hydrogens_on_their_way() -> None:
             np.linalg.norm(frame.positions[-1] - frame.positions[k]) for k in (2, 3)
         )
         if frame.source == "hopped":
-            across = np.linalg.norm(frame.positions[2] - frame.positions[3])
-            assert to_carbonyl + to_hydroxyl == pytest.approx(across)
-            assert 0.3 * across < to_carbonyl < 0.7 * across
+            assert 0.9 < to_carbonyl < 1.6 and 0.9 < to_hydroxyl < 1.6
+            assert np.linalg.norm(frame.positions[-1] - frame.positions[1]) > 1.0
         else:
             assert to_hydroxyl < 1.2 < 1.5 < to_carbonyl
 
