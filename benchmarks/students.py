@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from distill import load_student
@@ -80,6 +81,24 @@ def by(reports: dict[str, dict], key: str) -> str:
         for size, report in reports.items()
     ]
     return table(["force RMSE (eV/Å)", *groups], rows)
+
+
+def by_molecule(reports: dict[str, dict]) -> str:
+    """How the error is spread over molecules, and the five worst of each size."""
+    rows = []
+    for size, report in reports.items():
+        errors = {name: m["rmse"] for name, m in report["per_molecule"].items()}
+        worst = sorted(errors, key=lambda name: -errors[name])[:5]
+        rows.append(
+            [
+                f"`{size}`",
+                f"{np.median(list(errors.values())):.3f}",
+                f"{np.percentile(list(errors.values()), 90):.3f}",
+                ", ".join(f"{name} {errors[name]:.2f}" for name in worst),
+            ]
+        )
+    columns = ["force RMSE of a molecule (eV/Å)", "median", "nine of ten below", "the worst"]
+    return table(columns, rows)
 
 
 def chemistry(found: dict[str, Any]) -> str:
@@ -155,6 +174,7 @@ def document(folder: Path, figures: Path) -> str:
         by(test, "per_source"),
         by(test, "per_temperature"),
         by(test, "per_element"),
+        by_molecule(test),
         "## On one drug of 50 atoms, beside the earlier system",
         "The earlier system was trained on its molecule; here the drug (sparfloxacin) is of the "
         "test set, on the teacher's own MD.\n",

@@ -262,8 +262,8 @@ def label(
         list[str],
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
-            "after colons. Sets: drugs, fragments, recombined, dipeptides, dimers, "
-            "ions; each train, validation, test."
+            "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
+            "clusters, ions; each train, validation, test."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from distill.data.molecules import Molecule
+from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
@@ -21,6 +22,7 @@ from distill.errors import DistillError
 
 SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "drugs": drugs,
+    "chembl": chembl,
     "fragments": fragments,
     "dipeptides": dipeptides,
     "recombined": recombined,
