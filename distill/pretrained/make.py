@@ -72,9 +72,8 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
-    plain, mending, barriers, valid = (
-        tame(load_graphs(files[name], student))
-        for name in ("TRAIN", "MENDING", "BARRIERS", "VALIDATION")
+    plain, mending, valid = (
+        tame(load_graphs(files[name], student)) for name in ("TRAIN", "MENDING", "VALIDATION")
     )
     order = np.random.default_rng(recipe.SEED).permutation(len(valid))
     valid = [valid[k] for k in order]  # the trainer looks at some of them only
@@ -87,22 +86,23 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
         "force_delta": recipe.FORCE_DELTA, "energy_weight": recipe.ENERGY_WEIGHT,
     }  # fmt: skip
     graphs = plain + recipe.COPIES * mending
+    first_steps = round(share * recipe.FIRST_STEPS[size])
     first = TrainConfig(
-        steps=round(share * recipe.FIRST_STEPS[size]), learning_rate=rate, decay=NONE,
+        steps=first_steps, learning_rate=rate, decay=NONE,
         steps_per_epoch=1000, max_valid=300, **settings,
     )  # fmt: skip
     second = replace(first, steps=steps, decay=recipe.DECAY)
     out, last_out = folder / f"train-{size}", folder / f"train-{size}-last"
     if steps_in(out) < steps:
         shutil.rmtree(last_out, ignore_errors=True)  # it went on from fewer steps
-    if steps_in(out) < (first.steps or 0):
+    if steps_in(out) < first_steps:
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
     trained_on = files["TRAIN"] + files["MENDING"]
     last_steps = round(share * recipe.LAST_STEPS.get(size, 0))
     if last_steps:
         last = replace(first, steps=last_steps, decay=1.0, learning_rate=recipe.LAST_RATE * rate)
-        graphs = graphs + recipe.COPIES * barriers
+        graphs = graphs + recipe.COPIES * tame(load_graphs(files["BARRIERS"], student))
         trained_on = trained_on + files["BARRIERS"]
         student = go_on(student, graphs, valid, last_out, last)
 
