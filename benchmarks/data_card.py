@@ -49,7 +49,7 @@ def document(folder: Path, molecules: int) -> str:
     parts = [
         *recipe.TRAIN,
         *recipe.MENDING,
-        *recipe.BARRIERS,
+        *recipe.LAST,
         *recipe.VALIDATION,
         *recipe.TEST,
         *recipe.DRUG,

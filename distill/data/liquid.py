@@ -4,7 +4,7 @@ A teacher for molecules has no periodic boxes, and needs none: a student sees tw
 far, and what pushes and pulls in a liquid is a molecule's nearest neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase import Atoms, units
@@ -45,24 +45,31 @@ def clusters_of(
     dynamics = Langevin(
         box, units.fs, temperature_K=kelvin, friction=0.02 / units.fs, rng=rng, fixcm=False
     )
-    found: list[NDArray[np.float64]] = []
-    for density in densities:
-        volume = box.get_masses().sum() / (density * units._Nav * 1e-24)
-        step = (volume / box.get_volume()) ** (1 / (3 * SQUEEZES))
-        whole = True
-        for _ in range(SQUEEZES):
-            squeeze(box, molecules, step)
-            whole = whole and runs(dynamics, 10, kelvin)
-        for _ in range(frames if whole else 0):
-            whole = runs(dynamics, 20, kelvin)
-            if not whole:
-                break
-            found.append(cut(box, molecules, nearest, int(rng.integers(molecules))))
-        if not whole:
-            break
+    found = [
+        cut(box, molecules, nearest, int(rng.integers(molecules)))
+        for _ in squeezed(dynamics, molecules, densities, kelvin, frames)
+    ]
     per_molecule = len(box) // molecules
     good = tuple(x for x in found if geometry_problem(x) is None)
     return Molecule(name, box.numbers[: nearest * per_molecule], positions=good)
+
+
+def squeezed(
+    dynamics: Langevin, molecules: int, densities: Sequence[float], kelvin: float, frames: int
+) -> Iterator[None]:
+    """Runs MD at each density in turn, stopping every 20 fs; ends where it falls apart."""
+    box = dynamics.atoms
+    for density in densities:
+        volume = box.get_masses().sum() / (density * units._Nav * 1e-24)
+        step = (volume / box.get_volume()) ** (1 / (3 * SQUEEZES))
+        for _ in range(SQUEEZES):
+            squeeze(box, molecules, step)
+            if not runs(dynamics, 10, kelvin):
+                return
+        for _ in range(frames):
+            if not runs(dynamics, 20, kelvin):
+                return
+            yield
 
 
 def squeeze(box: Atoms, molecules: int, factor: float) -> None:

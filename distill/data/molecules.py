@@ -53,9 +53,9 @@ def read_molecules(source: str) -> list[Molecule]:
     """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or a set by its name.
 
     ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are approved drugs in random order;
-    ``drugs:train:800`` is the first 800 of them. So with ``chembl``, ``fragments``,
-    ``dipeptides``, ``dimers`` and ``ions``: see `distill.data.sets`. Raises DistillError for
-    anything that cannot be labelled: see `check`.
+    ``drugs:train:800`` is the first 800 of them. So with ``chembl``, ``fragments``, ``dipeptides``,
+    ``dimers``, ``ions`` and more: see `distill.data.sets`. Raises DistillError for anything that
+    cannot be labelled: see `check`.
     """
     if re.match("[a-z]+:[a-z]+(:|$)", source):
         from distill.data.sets import read_set

@@ -68,7 +68,7 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
 def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: int) -> Student:
     """Trains one size through the recipe's stages; checkpoints go to folder/train-SIZE and -last.
 
-    files: of the recipe's TRAIN, MENDING, BARRIERS and VALIDATION.
+    files: of the recipe's TRAIN, MENDING, LAST and VALIDATION.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
@@ -98,16 +98,14 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
     if steps_in(out) < first_steps:
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
-    trained_on = files["TRAIN"] + files["MENDING"]
-    last_steps = round(share * recipe.LAST_STEPS.get(size, 0))
-    if last_steps:
-        last = replace(first, steps=last_steps, decay=1.0, learning_rate=recipe.LAST_RATE * rate)
-        graphs = graphs + recipe.COPIES * tame(load_graphs(files["BARRIERS"], student))
-        trained_on = trained_on + files["BARRIERS"]
-        student = go_on(student, graphs, valid, last_out, last)
+    last_steps = round(share * recipe.LAST_STEPS[size])
+    last = replace(first, steps=last_steps, decay=1.0, learning_rate=recipe.LAST_RATE * rate)
+    graphs = graphs + recipe.COPIES * tame(load_graphs(files["LAST"], student))
+    student = go_on(student, graphs, valid, last_out, last)
 
     student.latent = fit_latent(student, graphs, valid)
     geometries = len(set(map(id, graphs)))  # some are there more than once
+    trained_on = files["TRAIN"] + files["MENDING"] + files["LAST"]
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
         "training_set": training_set(trained_on, geometries),
@@ -153,7 +151,7 @@ def make_students(
     """Labels, trains and validates; the students of the sizes asked for."""
     files = {
         name: make_data(folder, getattr(recipe, name), molecules, workers)
-        for name in ("VALIDATION", "TRAIN", "MENDING", "BARRIERS")
+        for name in ("VALIDATION", "TRAIN", "MENDING", "LAST")
     }
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else arguments.size or SIZES:

@@ -16,6 +16,7 @@ from distill.data.sampling import Sampling, sample
 from distill.data.sets import SETS, read_set
 from distill.data.sets.dimers import contact_distance
 from distill.data.sets.fragments import pieces
+from distill.data.sets.ionized import changed
 from distill.data.sets.ions import IONS
 from distill.data.sets.peptides import RESIDUES
 from distill.data.sets.recombined import joined, put_together
@@ -35,7 +36,7 @@ def everything() -> dict[str, dict[str, list]]:
     ("kind", "least"),
     [
         ("drugs", 1400), ("chembl", 1700), ("fragments", 1000), ("recombined", 5000),
-        ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40),
+        ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40), ("ionized", 1400),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
@@ -54,7 +55,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
     scaffolds = {
         split: {
             scaffold(Chem.MolFromSmiles(part))
-            for kind in ("drugs", "chembl", "fragments", "recombined", "dipeptides", "ions")
+            for kind in SETS.keys() - {"dimers", "clusters"}
             for molecule in everything[kind][split]
             for part in molecule.smiles.split(".")
             if part != moved
@@ -110,6 +111,16 @@ def test_pieces_are_joined_where_brics_cuts() -> None:
     assert amide is not None and Chem.MolToSmiles(amide) == "CC(=O)N1CCCC1"
     assert joined(acetyl, acetyl, rng) is None
     assert put_together([amine], rng) == ""  # nothing fits, and it is too small alone
+
+
+def test_ions_of_a_fragment() -> None:
+    """An amine becomes an ammonium whatever its hydrogens; an amide's nitrogen stays as it is."""
+    assert {"[NH3+]CCO", "C[NH2+]CCO", "NCCOP(=O)(O)O"} <= set(changed("NCCO"))
+    assert {"C[NH+]1CCCC1", "C[N+]1(C)CCCC1"} <= set(changed("CN1CCCC1"))
+    assert {"C[n+]1ccccc1", "c1cc[nH+]cc1"} <= set(changed("c1ccncc1"))
+    assert "NC(=[NH2+])c1ccccc1" in changed("NC(=N)c1ccccc1")
+    assert changed("CC(N)=O") == ["NC(=O)CP(=O)(O)O"]
+    assert changed("CC(=O)[O-]") == []
 
 
 def test_fragments_of_imatinib() -> None:

@@ -14,6 +14,7 @@ from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import fragments
+from distill.data.sets.ionized import ionized
 from distill.data.sets.ions import ions
 from distill.data.sets.peptides import dipeptides
 from distill.data.sets.recombined import recombined
@@ -29,6 +30,7 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "dimers": dimers,
     "clusters": clusters,
     "ions": ions,
+    "ionized": ionized,
 }
 
 
