@@ -133,6 +133,10 @@ def plan(folder: Path, steps: int) -> dict[str, Callable[[], Frames]]:
         runs[f"temperatures: {label}"] = lambda k=kelvin: at(drugs, k, 2400)  # type: ignore[misc]
     runs |= {
         "kind: drugs": lambda: some(drugs, n),
+        "kind: other molecules of ChEMBL": lambda: some(frames_of(folder, "chembl"), n),
+        "kind: half drugs, half ChEMBL": lambda: (
+            some(drugs, n // 2) + some(frames_of(folder, "chembl"), n // 2)
+        ),
         "kind: fragments": lambda: some(fragments, n * dear // cheap),
         "kind: half of each": lambda: some(drugs, n // 2) + some(fragments, n // 2 * dear // cheap),
         "kind: drugs, fragments, dipeptides": lambda: (

@@ -134,7 +134,7 @@ WILDEST_FORCE = 25.0
 
 FIRST_STEPS = {"original": 41_000, "tiny": 46_000, "ultra-tiny": 85_000}
 STEPS = {"original": 96_000, "tiny": 150_000, "ultra-tiny": 262_000}
-LAST_STEPS = {"original": 52_000, "tiny": 100_000, "ultra-tiny": 100_000}
+LAST_STEPS = {"original": 50_000, "tiny": 80_000, "ultra-tiny": 80_000}
 """Three stages: with TRAIN, up to FIRST_STEPS at a constant learning rate; with MENDING too, until
 it has fallen to nothing, at STEPS; and with LAST too, LAST_STEPS more from LAST_RATE of it."""
 LAST_RATE = 0.5
