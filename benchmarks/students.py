@@ -4,8 +4,8 @@
     python benchmarks/students.py build/students -o docs/students.md
 
 Takes the reports that `python -m distill.pretrained.make` left in its folder (the test set is
-evaluated there, once) and, where they are, `chemistry.json`, `stability-SIZE.json` and
-`uncertainty.json` of the scripts beside this one. Figures and logs go to a folder beside the page.
+evaluated there, once) and, where they are, `chemistry.json`, `distributions.json`,
+`stability-SIZE.json` and `uncertainty.json` of the scripts beside this one. Figures and logs go to a folder beside the page.
 """
 
 import argparse
@@ -117,6 +117,25 @@ def chemistry(found: dict[str, Any]) -> str:
     return f"{len(found['molecules'])} drugs:\n\n" + table(["student", *names.values()], rows)
 
 
+def distributions(found: dict[str, Any]) -> str:
+    """What `distributions.py` measured."""
+    names = {
+        "bonds_mean_error": "mean of a bond, error (Å)",
+        "bonds_overlap": "bonds' histograms in common",
+        "angles_mean_error": "mean of an angle, error (°)",
+        "angles_overlap": "angles' histograms in common",
+    }
+    rows = [
+        [f"`{who}`" if who in SIZES else who, *(f"{row[key]:.3g}" for key in names)]
+        for who, row in found["summary"].items()
+    ]
+    return (
+        f"{len(found['molecules'])} drugs, {found['picoseconds']:g} ps at 300 K, and the first "
+        "half of the teacher's frames beside the second:\n\n"
+        + table(["against the teacher", *names.values()], rows)
+    )
+
+
 def stability(found: dict[str, dict]) -> str:
     """What `md_stability.py` measured."""
     keys = list(dict.fromkeys(key for f in found.values() for key in f["summary"]))
@@ -181,8 +200,10 @@ def document(folder: Path, figures: Path) -> str:
         errors(drug),
         beside_the_earlier(drug),
     ]
-    if (folder / "chemistry.json").is_file():
-        parts += ["## Chemistry", chemistry(json.loads((folder / "chemistry.json").read_text()))]
+    if (file := folder / "chemistry.json").is_file():
+        parts += ["## Chemistry", chemistry(json.loads(file.read_text()))]
+    if (file := folder / "distributions.json").is_file():
+        parts += ["## Bonds and angles in MD", distributions(json.loads(file.read_text()))]
     if found := read(folder, "stability-{}.json"):
         parts += [
             "## 100 ps of MD of test drugs",
