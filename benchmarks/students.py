@@ -5,7 +5,8 @@
 
 Takes the reports that `python -m distill.pretrained.make` left in its folder (the test set is
 evaluated there, once) and, where they are, `chemistry.json`, `distributions.json`,
-`stability-SIZE.json` and `uncertainty.json` of the scripts beside this one. Figures and logs go to a folder beside the page.
+`stability-SIZE.json` and `uncertainty.json` of the scripts beside this one. Figures and logs go to
+a folder beside the page.
 """
 
 import argparse
