@@ -1,7 +1,7 @@
 """Which ways of distilling earn their place? One small student, one training time, each on or off.
 
     python -m distill.pretrained.make -o build/students --size original
-    distill label drugs:train -o build/students/assistant.h5 --md scout --frames 12 --seed 1 \\
+    distill label drugs:train:300 -o build/students/assistant.h5 --md scout --frames 12 --seed 1 \\
         --temperatures 300,500,700 --teacher ase:distill_ase:StudentCalculator \\
         --teacher-option student=build/students/original.safetensors
     python benchmarks/tricks.py build/students -o docs/distillation.md
