@@ -49,7 +49,8 @@ def document(folder: Path, molecules: int) -> str:
     parts = [
         *recipe.TRAIN,
         *recipe.MENDING,
-        *recipe.LAST,
+        *recipe.BARRIERS,
+        *recipe.WIDER,
         *recipe.VALIDATION,
         *recipe.TEST,
         *recipe.DRUG,

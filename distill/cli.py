@@ -1,5 +1,5 @@
-"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``info``, ``export``,
-``quantize``, ``bench``.
+"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``check``, ``info``,
+``export``, ``quantize``, ``bench``.
 
 Each command reads its arguments and calls one function of the package. What needs torch is
 imported inside the commands, so that ``--help`` answers at once.
@@ -465,6 +465,54 @@ def evaluate(
         f"{shown('energy_mae_per_atom', 5)} eV/atom. The report is in {out}.",
         highlight=False,
     )
+
+
+@app.command()
+def check(
+    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    source: Annotated[
+        list[str], typer.Argument(help="As for `distill label`: SMILES, files or sets by name.")
+    ],
+    against: Annotated[
+        str, typer.Option(help="Another student. Default: original, or for original, tiny.")
+    ] = "",
+) -> None:
+    """Tells whether a student may be trusted on molecules, without a teacher.
+
+    Another student is asked about eight geometries of each, from a force field's MD at 300 and
+    500 K. How far their forces differ is about how wrong the smaller one is; where they differ by
+    more than 0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1.
+
+    Example: `distill check original "CC(=O)Nc1ccc(O)cc1"`
+    """
+    from rich.table import Table
+
+    from distill.data.molecules import read_molecules
+    from distill.evaluate.second_opinion import second_for, second_opinion
+    from distill.student.file import load_student
+
+    against = against or second_for(student)
+    if against == student:
+        raise DistillError("A student always agrees with itself; name another with --against.")
+    molecules = [molecule for one in source for molecule in read_molecules(one)]
+    pair = load_student(student), load_student(against)
+    table = Table("molecule", "atoms", "differ by (eV/Å)", "")
+    doubtful = 0
+    for molecule in molecules:
+        found = second_opinion(*pair, molecule)
+        doubtful += found.doubtful
+        verdict = found.problem or ("do not trust" if found.doubtful else "")
+        shown = "" if found.problem else f"{found.difference:.3f}"
+        table.add_row(Text(found.name), str(found.atoms), shown, Text(verdict))
+    console = Console()
+    console.print(table)
+    if doubtful:
+        console.print(
+            f"{doubtful} of {len(molecules)}: make a student of such a molecule with "
+            f"distill run SMILES --from {student}.",
+            highlight=False,
+        )
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -87,7 +88,8 @@ def predict(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not progress) as bar:
+    console = Console(quiet=not progress)  # where nobody looks, rich prints an empty line
+    with Progress(*columns, disable=not progress, console=console) as bar:
         task = bar.add_task("Evaluating frames", total=len(frames))
         for start, stop in _batches([len(frame.numbers) for frame in frames], batch, max_atoms):
             e, f = _predict_batch(student, frames[start:stop])

@@ -68,7 +68,7 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
 def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: int) -> Student:
     """Trains one size through the recipe's stages; checkpoints go to folder/train-SIZE and -last.
 
-    files: of the recipe's TRAIN, MENDING, LAST and VALIDATION.
+    files: of the recipe's TRAIN, MENDING, LAST (this size's) and VALIDATION.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
@@ -99,7 +99,8 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
     last_steps = round(share * recipe.LAST_STEPS[size])
-    last = replace(first, steps=last_steps, decay=1.0, learning_rate=recipe.LAST_RATE * rate)
+    last_rate = recipe.LAST_RATES[size] * rate
+    last = replace(first, steps=last_steps, decay=1.0, learning_rate=last_rate)
     graphs = graphs + recipe.COPIES * tame(load_graphs(files["LAST"], student))
     student = go_on(student, graphs, valid, last_out, last)
 
@@ -151,12 +152,14 @@ def make_students(
     """Labels, trains and validates; the students of the sizes asked for."""
     files = {
         name: make_data(folder, getattr(recipe, name), molecules, workers)
-        for name in ("VALIDATION", "TRAIN", "MENDING", "LAST")
+        for name in ("VALIDATION", "TRAIN", "MENDING")
     }
+    sizes = arguments.size or SIZES
+    last = {size: make_data(folder, recipe.LAST[size], molecules, workers) for size in sizes}
     students: dict[str, Student] = {}
-    for size in () if arguments.data_only else arguments.size or SIZES:
+    for size in () if arguments.data_only else sizes:
         steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, files, steps)
+        students[size] = make_student(size, folder, files | {"LAST": last[size]}, steps)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, files["VALIDATION"], folder, "validation")
