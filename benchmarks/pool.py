@@ -16,4 +16,6 @@ def in_processes(
     with children_of_one_thread(), ProcessPoolExecutor(workers, context) as pool:
         running = {pool.submit(function, *task): name for name, task in tasks.items()}
         for done in as_completed(running):
+            if done.exception():  # the others need not be waited for
+                pool.shutdown(cancel_futures=True)
             yield running[done], done.result()

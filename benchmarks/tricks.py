@@ -6,11 +6,12 @@
         --teacher-option student=build/students/original.safetensors
     python benchmarks/tricks.py build/students -o docs/distillation.md
 
-Every student is an `ultra-tiny` of the same seed and number of steps, judged on the drugs of the
-validation split. The assistant is `original`, which the teacher taught. Its Hessian-vector products
-(Amin et al., ICLR 2025, arXiv 2501.09009) are differences of its forces at x + e v and x - e v, for
-random v of unit norm an atom and e = 0.01 Å; the relational term (after FORK) compares the
-differences of forces between neighbours in the list of atoms. A stopped call goes on.
+Every student is an `ultra-tiny` of the same seed, number of steps and, but for what its name says,
+settings (the recipe's), judged on the drugs of the validation split. The assistant is `original`,
+which the teacher taught. Its Hessian-vector products (Amin et al., ICLR 2025, arXiv 2501.09009) are
+differences of its forces at x + e v and x - e v, for random v of unit norm an atom and e = 0.01 Å;
+the relational term (after FORK) compares the differences of forces between neighbours in the list
+of atoms. A stopped call goes on.
 """
 
 import argparse
@@ -34,7 +35,13 @@ from distill.evaluate import read_frames
 from distill.evaluate.report import provenance
 from distill.kernels import KernelStudent
 from distill.pretrained.make import tame
-from distill.pretrained.recipe import LEARNING_RATES, TRAIN
+from distill.pretrained.recipe import (
+    ENERGY_WEIGHT,
+    FORCE_DELTA,
+    LEARNING_RATES,
+    TRAIN,
+    WEIGHT_DECAYS,
+)
 from distill.student import Student
 from distill.train.config import TrainConfig
 from distill.train.graphs import Graph
@@ -133,9 +140,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "relational term, weight 0.5": {"loss": RelationalLoss, "weight": 0.5},
     "energies within a molecule, weight 10": {"relative": 10.0},
     "energies within a molecule, weight 50": {"relative": 50.0},
-    "energy weight 3": {"energy": 3.0},
-    "energy weight 30": {"energy": 30.0},
-    "squares of force errors": {"loss": SquaredLoss},
+    "energy weight 2": {"energy": 2.0},
+    "energy weight 20": {"energy": 20.0},
+    "norms of force errors": {"delta": 0.0},
+    "squares of force errors": {"loss": SquaredLoss, "delta": 0.0},
     "no averaging of weights": {"averaging": 0.0},
     "averaging over 2,000 steps": {"averaging": 0.9995},
 }  # fmt: skip
@@ -157,13 +165,14 @@ def run(folder: Path, name: str, steps: int) -> dict[str, float]:
     fit_reference(student, taught)
     config = TrainConfig(
         steps=steps, learning_rate=LEARNING_RATES[SIZE], steps_per_epoch=steps,
-        energy_weight=how.get("energy", 10.0), averaging=how.get("averaging", 0.998),
+        weight_decay=WEIGHT_DECAYS[SIZE], force_delta=how.get("delta", FORCE_DELTA),
+        energy_weight=how.get("energy", ENERGY_WEIGHT), averaging=how.get("averaging", 0.998),
         relative_energy_weight=how.get("relative", 0.0),
     )  # fmt: skip
     kind, weight = how.get("loss", Loss), how.get("weight")
 
-    def loss(energy: float, relative: float) -> Loss:
-        return kind(energy, relative) if weight is None else kind(energy, relative, weight)
+    def loss(*weights: float) -> Loss:
+        return kind(*weights) if weight is None else kind(*weights, weight)
 
     with TemporaryDirectory() as out, loss_of(loss):
         student = train(student, graphs, [], Path(out), config, progress=False)
