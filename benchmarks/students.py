@@ -158,10 +158,15 @@ def fine_tuning(found: dict[str, Any]) -> str:
 
 
 def uncertainty(found: dict[str, dict]) -> str:
-    """What `uncertainty.py` measured."""
+    """What `uncertainty.py` measured: by one student, frame by frame; by two, by molecule."""
     keys = list(next(iter(found.values())))
-    rows = [[f"`{size}`", *(shown(row[key]) for key in keys)] for size, row in found.items()]
-    return table(["student", *keys], rows)
+    two = keys.index("check: spearman")
+
+    def columns(keys: list[str]) -> str:
+        rows = [[f"`{size}`", *(shown(row[key]) for key in keys)] for size, row in found.items()]
+        return table(["student", *keys], rows)
+
+    return f"{columns(keys[:two])}\nAnd by `distill check`:\n\n{columns(keys[two:])}"
 
 
 def shown(value: Any) -> str:

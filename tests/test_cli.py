@@ -20,7 +20,7 @@ from distill.student import Student, save_student
 from distill.student.neighbours import neighbour_list
 
 PROGRAM = Path(sys.executable).parent / "distill"
-COMMANDS = ("run", "label", "train", "evaluate", "info", "export")
+COMMANDS = ("run", "label", "train", "evaluate", "check", "info", "export")
 HEADLINE = {"force_rmse", "force_mae", "force_r2", "angular_error_deg", "energy_mae_per_atom"}
 
 
