@@ -480,11 +480,12 @@ def check(
     """Tells whether a student may be trusted on molecules, without a teacher.
 
     Another student is asked about eight geometries of each, from a force field's MD at 300 and
-    500 K. How far their forces differ is about how wrong the smaller one is; where they differ by
-    more than 0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1.
+    500 K. How far their forces differ is about how wrong the student is; where that is more than
+    0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1.
 
     Example: `distill check original "CC(=O)Nc1ccc(O)cc1"`
     """
+    from rich.progress import track
     from rich.table import Table
 
     from distill.data.molecules import read_molecules
@@ -498,7 +499,8 @@ def check(
     pair = load_student(student), load_student(against)
     table = Table("molecule", "atoms", "differ by (eV/Å)", "")
     doubtful = 0
-    for molecule in molecules:
+    watched = Console(stderr=True)
+    for molecule in track(molecules, "Asking", console=watched, transient=True):
         found = second_opinion(*pair, molecule)
         doubtful += found.doubtful
         verdict = found.problem or ("do not trust" if found.doubtful else "")
