@@ -99,10 +99,11 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
     last_steps = round(share * recipe.LAST_STEPS[size])
-    last_rate = recipe.LAST_RATES[size] * rate
-    last = replace(first, steps=last_steps, decay=1.0, learning_rate=last_rate)
-    graphs = graphs + recipe.COPIES * tame(load_graphs(files["LAST"], student))
-    student = go_on(student, graphs, valid, last_out, last)
+    if last_steps:
+        last_rate = recipe.LAST_RATES[size] * rate
+        last = replace(first, steps=last_steps, decay=1.0, learning_rate=last_rate)
+        graphs = graphs + recipe.COPIES * tame(load_graphs(files["LAST"], student))
+        student = go_on(student, graphs, valid, last_out, last)
 
     student.latent = fit_latent(student, graphs, valid)
     geometries = len(set(map(id, graphs)))  # some are there more than once
