@@ -6,7 +6,12 @@ For each student: Spearman's rank correlation of the expected and the actual for
 frame; the median of their ratio; frames called strange; and how many of the molecules, smashed to
 0.6 and 0.75 of their size, are called strange. And of the second opinion of `distill check`,
 molecule by molecule: its rank correlation with the error, how many molecules are wrong by more than
-WRONG, and of how many of these, and of how many others, the opinion is doubt.
+WRONG, and of how many of these, and of how many others, the opinion is doubt. The threshold for
+doubt was chosen on validation.h5 of the recipe and
+
+    distill label chembl:validation:60 -o c.h5 --frames 4 --temperatures 300,500 --md scout
+    distill label ionized:validation -o i.h5 --frames 5 --temperatures 300,500
+    distill label recombined:validation:400 -o r.h5 --frames 2 --temperatures 300,500
 """
 
 import argparse
