@@ -102,6 +102,15 @@ def by_molecule(reports: dict[str, dict]) -> str:
     return table(columns, rows)
 
 
+def means(first: str, names: dict[str, str], summary: dict[str, dict]) -> str:
+    """A row of each that was judged. names: the columns' titles by their keys."""
+    rows = [
+        [f"`{who}`" if who in SIZES else who, *(f"{row[key]:.3g}" for key in names)]
+        for who, row in summary.items()
+    ]
+    return table([first, *names.values()], rows)
+
+
 def chemistry(found: dict[str, Any]) -> str:
     """What `chemistry.py` measured."""
     names = {
@@ -111,11 +120,7 @@ def chemistry(found: dict[str, Any]) -> str:
         "conformer_mae": "conformers, MAE (kcal/mol)",
         "torsion_rmse": "torsion, RMSE (kcal/mol)",
     }
-    rows = [
-        [f"`{size}`", *(f"{row[key]:.3g}" for key in names)]
-        for size, row in found["summary"].items()
-    ]
-    return f"{len(found['molecules'])} drugs:\n\n" + table(["student", *names.values()], rows)
+    return f"{len(found['molecules'])} drugs:\n\n" + means("student", names, found["summary"])
 
 
 def distributions(found: dict[str, Any]) -> str:
@@ -126,14 +131,10 @@ def distributions(found: dict[str, Any]) -> str:
         "angles_mean_error": "mean of an angle, error (°)",
         "angles_overlap": "angles' histograms in common",
     }
-    rows = [
-        [f"`{who}`" if who in SIZES else who, *(f"{row[key]:.3g}" for key in names)]
-        for who, row in found["summary"].items()
-    ]
     return (
         f"{len(found['molecules'])} drugs, {found['picoseconds']:g} ps at 300 K, and the first "
         "half of the teacher's frames beside the second:\n\n"
-        + table(["against the teacher", *names.values()], rows)
+        + means("against the teacher", names, found["summary"])
     )
 
 

@@ -124,6 +124,16 @@ def closed_shell(smiles: str, name: str | None = None) -> Molecule | None:
     return molecule if molecule.spin == 1 else None
 
 
+def closed_shells(smiles: Iterable[str]) -> tuple[Molecule, ...]:
+    """The molecules of which `closed_shell` makes any, each once."""
+    found: dict[str, Molecule] = {}
+    for one in smiles:
+        molecule = None if one in found else closed_shell(one)
+        if molecule is not None:
+            found.setdefault(molecule.smiles or one, molecule)
+    return tuple(found.values())
+
+
 def from_rdkit(
     mol: Chem.Mol, name: str | None = None, positions: Iterable[np.ndarray] = ()
 ) -> Molecule:

@@ -68,7 +68,7 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
 def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: int) -> Student:
     """Trains one size through the recipe's stages; checkpoints go to folder/train-SIZE and -last.
 
-    files: of the recipe's TRAIN, MENDING, LAST (this size's) and VALIDATION.
+    files: of the recipe's TRAIN, MENDING, VALIDATION and what the size's LAST names.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
@@ -98,16 +98,17 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: i
     if steps_in(out) < first_steps:
         student = go_on(student, plain, valid, out, first)
     student = go_on(student, graphs, valid, out, second)
+    last_files = [file for name in recipe.LAST[size] for file in files[name]]
     last_steps = round(share * recipe.LAST_STEPS[size])
     if last_steps:
         last_rate = recipe.LAST_RATES[size] * rate
         last = replace(first, steps=last_steps, decay=1.0, learning_rate=last_rate)
-        graphs = graphs + recipe.COPIES * tame(load_graphs(files["LAST"], student))
+        graphs = graphs + recipe.COPIES * tame(load_graphs(last_files, student))
         student = go_on(student, graphs, valid, last_out, last)
 
     student.latent = fit_latent(student, graphs, valid)
     geometries = len(set(map(id, graphs)))  # some are there more than once
-    trained_on = files["TRAIN"] + files["MENDING"] + files["LAST"]
+    trained_on = files["TRAIN"] + files["MENDING"] + last_files
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
         "training_set": training_set(trained_on, geometries),
@@ -151,16 +152,16 @@ def make_students(
     folder: Path, arguments: argparse.Namespace, molecules: int | None, workers: int | None
 ) -> dict[str, Student]:
     """Labels, trains and validates; the students of the sizes asked for."""
+    sizes = arguments.size or SIZES
+    last = [name for size in sizes for name in recipe.LAST[size]]
     files = {
         name: make_data(folder, getattr(recipe, name), molecules, workers)
-        for name in ("VALIDATION", "TRAIN", "MENDING")
+        for name in dict.fromkeys(["VALIDATION", "TRAIN", "MENDING", *last])
     }
-    sizes = arguments.size or SIZES
-    last = {size: make_data(folder, recipe.LAST[size], molecules, workers) for size in sizes}
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else sizes:
         steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, files | {"LAST": last[size]}, steps)
+        students[size] = make_student(size, folder, files, steps)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, files["VALIDATION"], folder, "validation")

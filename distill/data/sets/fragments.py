@@ -14,7 +14,7 @@ from functools import lru_cache
 from rdkit import Chem
 from rdkit.Chem import BRICS
 
-from distill.data.molecules import Molecule, closed_shell, quietly
+from distill.data.molecules import Molecule, closed_shells, quietly
 from distill.data.sets.drugs import drugs
 from distill.data.sets.split import split_of
 
@@ -25,17 +25,12 @@ HEAVY_ATOMS = range(3, 25)
 def fragments() -> tuple[Molecule, ...]:
     """All of them, named by their SMILES."""
     whole = {drug.smiles for drug in drugs()}
-    found: dict[str, Molecule] = {}
-    for drug in drugs():
-        assert drug.smiles is not None
-        home = split_of(drug.smiles)
-        for smiles in pieces(drug.smiles):
-            if smiles in whole or smiles in found or split_of(smiles) != home:
-                continue
-            molecule = closed_shell(smiles)
-            if molecule is not None:
-                found.setdefault(molecule.smiles or smiles, molecule)
-    return tuple(found.values())
+    return closed_shells(
+        smiles
+        for drug in drugs()
+        for smiles in pieces(drug.smiles or "")
+        if smiles not in whole and split_of(smiles) == split_of(drug.smiles or "")
+    )
 
 
 def pieces(smiles: str) -> list[str]:

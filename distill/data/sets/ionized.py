@@ -12,7 +12,7 @@ from functools import lru_cache
 from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
-from distill.data.molecules import Molecule, closed_shell, quietly
+from distill.data.molecules import Molecule, closed_shells, quietly
 from distill.data.sets.fragments import HEAVY_ATOMS, fragments
 from distill.data.sets.split import hash_of, split_of
 
@@ -41,16 +41,13 @@ EACH = 2
 def ionized() -> tuple[Molecule, ...]:
     """All of them, named by their SMILES."""
     known = {fragment.smiles for fragment in fragments()}
-    found: dict[str, Molecule] = {}
-    for fragment in fragments():
-        assert fragment.smiles is not None
-        home = split_of(fragment.smiles)
-        candidates = [s for s in changed(fragment.smiles) if s not in known and split_of(s) == home]
-        for smiles in sorted(candidates, key=hash_of)[:EACH]:
-            molecule = closed_shell(smiles)
-            if molecule is not None:
-                found.setdefault(molecule.smiles or smiles, molecule)
-    return tuple(found.values())
+
+    def ions_of(fragment: str) -> list[str]:
+        home = split_of(fragment)
+        found = [s for s in changed(fragment) if s not in known and split_of(s) == home]
+        return sorted(found, key=hash_of)[:EACH]
+
+    return closed_shells(s for fragment in fragments() for s in ions_of(fragment.smiles or ""))
 
 
 def changed(smiles: str) -> list[str]:

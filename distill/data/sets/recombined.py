@@ -8,13 +8,14 @@ split of its own scaffold, and its pieces come from drugs of that split.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import BRICS
 
-from distill.data.molecules import Molecule, closed_shell, quietly
+from distill.data.molecules import Molecule, closed_shells, quietly
 from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import capped
 from distill.data.sets.split import SPLITS, split_of
@@ -33,18 +34,15 @@ JOINED = frozenset(
 def recombined() -> tuple[Molecule, ...]:
     """All of them, named by their SMILES."""
     whole = {drug.smiles for drug in drugs()}
-    found: dict[str, Molecule] = {}
-    for split in SPLITS:
+
+    def drawn(split: str) -> Iterator[str]:
         pieces = brics_pieces(split)
         for draw in range(DRAWS[split]):
-            rng = np.random.default_rng([SPLITS.index(split), draw])
-            smiles = put_together(pieces, rng)
-            if not smiles or smiles in whole or smiles in found or split_of(smiles) != split:
-                continue
-            molecule = closed_shell(smiles)
-            if molecule is not None:
-                found.setdefault(molecule.smiles or smiles, molecule)
-    return tuple(found.values())
+            smiles = put_together(pieces, np.random.default_rng([SPLITS.index(split), draw]))
+            if smiles and smiles not in whole and split_of(smiles) == split:
+                yield smiles
+
+    return closed_shells(smiles for split in SPLITS for smiles in drawn(split))
 
 
 def brics_pieces(split: str) -> list[Chem.Mol]:
