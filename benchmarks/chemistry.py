@@ -10,9 +10,6 @@ error of the sorted modes above 50 cm-1), and one torsion, turned rigidly in ste
 (RMSE in kcal/mol where the teacher's energy is below 15 kcal/mol). A stopped call goes on.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +20,13 @@ from ase.data import atomic_masses
 from ase.optimize import LBFGS
 from ase.units import _amu, _c, _e, kcal, mol
 from ase_teacher import TeacherCalculator
-from pool import in_processes
+from on_drugs import arguments_of, means, on_drugs
 from rdkit.Chem import rdMolTransforms
 from scipy.stats import spearmanr
 
 from distill.data.distort import placed, torsions_of
-from distill.data.molecules import Molecule, read_molecules
+from distill.data.molecules import Molecule
 from distill.data.sampling import starts_of
-from distill.evaluate.report import provenance
-from distill.student import SIZES
 from distill_ase import StudentCalculator
 
 KCAL = kcal / mol
@@ -137,43 +132,8 @@ def judge(molecule: Molecule, students: list[str], teacher_name: str) -> dict[st
 def summary(molecules: dict[str, dict], students: list[str]) -> dict[str, dict[str, float]]:
     """Means over the molecules."""
     keys = ("rmsd", "frequency_mae", "conformer_spearman", "conformer_mae", "torsion_rmse")
-    return {
-        name: {
-            key: float(np.mean([m[name][key] for m in molecules.values() if key in m[name]]))
-            for key in keys
-        }
-        for name in students
-    }
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--students", nargs="+", default=[*SIZES], help="names or files")
-    parser.add_argument("--teacher", default="gfn2-xtb")
-    parser.add_argument("--molecules", type=int, default=12)
-    parser.add_argument("--workers", type=int, help="default: one a core")
-    arguments = parser.parse_args()
-    drugs = [m for m in read_molecules("drugs:test") if 10 < len(m) <= MOST_ATOMS]
-    result: dict[str, Any] = {"molecules": {}}
-    if arguments.out.exists():
-        result = json.loads(arguments.out.read_text())
-    tasks = {
-        m.name: (m, arguments.students, arguments.teacher)
-        for m in drugs[: arguments.molecules]
-        if m.name not in result["molecules"]
-    }
-    for name, found in in_processes(judge, tasks, arguments.workers):
-        result["molecules"][name] = found
-        result |= {"teacher": arguments.teacher, **provenance()}
-        result["summary"] = summary(result["molecules"], arguments.students)
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, json.dumps(found), flush=True)
-    print(json.dumps(result["summary"], indent=2))
+    return {name: means(molecules, name, keys) for name in students}
 
 
 if __name__ == "__main__":
-    main()
+    on_drugs(arguments_of(__doc__, 12).parse_args(), MOST_ATOMS, judge, summary)

@@ -9,9 +9,6 @@ all of it. What of that is noise, the two halves of the teacher's own frames say
 goes on.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +19,11 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase_teacher import TeacherCalculator
 from chemistry import optimized
-from pool import in_processes
+from on_drugs import arguments_of, means, on_drugs
 from rdkit import Chem
 
-from distill.data.molecules import Molecule, read_molecules
+from distill.data.molecules import Molecule
 from distill.data.sampling import starts_of
-from distill.evaluate.report import provenance
-from distill.student import SIZES
 from distill_ase import StudentCalculator
 
 KELVIN = 300.0
@@ -103,40 +98,14 @@ def judge(
     return found
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--students", nargs="+", default=[*SIZES], help="names or files")
-    parser.add_argument("--teacher", default="gfn2-xtb")
-    parser.add_argument("--molecules", type=int, default=4)
-    parser.add_argument("--picoseconds", type=float, default=100.0)
-    parser.add_argument("--workers", type=int, help="default: one a core")
-    arguments = parser.parse_args()
-    drugs = [m for m in read_molecules("drugs:test") if 10 < len(m) <= MOST_ATOMS]
-    result: dict[str, Any] = {"molecules": {}}
-    if arguments.out.exists():
-        result = json.loads(arguments.out.read_text())
-    tasks = {
-        m.name: (m, arguments.students, arguments.teacher, arguments.picoseconds)
-        for m in drugs[: arguments.molecules]
-        if m.name not in result["molecules"]
-    }
-    for name, found in in_processes(judge, tasks, arguments.workers):
-        result["molecules"][name] = found
-        rows = result["molecules"].values()
-        result |= {"teacher": arguments.teacher, **provenance()}
-        result["picoseconds"] = arguments.picoseconds
-        result["summary"] = {
-            who: {k: float(np.mean([r[who][k] for r in rows])) for k in found[who]}
-            for who in [TEACHER, *arguments.students]
-        }
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, json.dumps(found), flush=True)
-    print(json.dumps(result["summary"], indent=2))
+def summary(molecules: dict[str, dict], students: list[str]) -> dict[str, dict[str, float]]:
+    """Means over the molecules."""
+    keys = ("bonds_mean_error", "bonds_overlap", "angles_mean_error", "angles_overlap")
+    return {who: means(molecules, who, keys) for who in [TEACHER, *students]}
 
 
 if __name__ == "__main__":
-    main()
+    parser = arguments_of(__doc__, 4)
+    parser.add_argument("--picoseconds", type=float, default=100.0)
+    given = parser.parse_args()
+    on_drugs(given, MOST_ATOMS, judge, summary, picoseconds=given.picoseconds)
