@@ -9,6 +9,7 @@ import pytest
 from ase.data import vdw_radii
 from rdkit import Chem
 from rdkit.Chem import Descriptors
+from rdkit.Chem.rdChemReactions import ReactionFromSmarts
 from scipy.spatial.distance import cdist
 
 from distill.data.molecules import check, from_smiles, read_molecules
@@ -18,6 +19,7 @@ from distill.data.sets.dimers import contact_distance
 from distill.data.sets.fragments import pieces
 from distill.data.sets.ionized import changed
 from distill.data.sets.ions import IONS
+from distill.data.sets.mutated import CHANGES, mutant
 from distill.data.sets.peptides import RESIDUES
 from distill.data.sets.recombined import joined, put_together
 from distill.data.sets.split import IMATINIB, PARACETAMOL, SPLITS, scaffold, split_of
@@ -37,6 +39,7 @@ def everything() -> dict[str, dict[str, list]]:
     [
         ("drugs", 1400), ("chembl", 1700), ("fragments", 1000), ("recombined", 5000),
         ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40), ("ionized", 1400),
+        ("small", 1400), ("mutated", 11000),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
@@ -67,7 +70,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
 
     kinds = SETS.keys() - {"dimers", "clusters"}
     scaffolds = scaffolds_of(kinds)
-    of_drugs = scaffolds_of(kinds - {"chembl", "ionized"})
+    of_drugs = scaffolds_of(kinds - {"chembl", "ionized", "small", "mutated"})
     for split in SPLITS:
         assert 50 < len(of_drugs[split]) < 5000
     # a dimer of a training molecule and a test molecule is in the test split
@@ -127,6 +130,38 @@ def test_ions_of_a_fragment() -> None:
     assert "NC(=[NH2+])c1ccccc1" in changed("NC(=N)c1ccccc1")
     assert changed("CC(N)=O") == ["NC(=O)CP(=O)(O)O"]
     assert changed("CC(=O)[O-]") == []
+
+
+def made(change: str, smiles: str) -> set[str]:
+    """What one change makes of a molecule."""
+    mol = Chem.MolFromSmiles(smiles)
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    products = ReactionFromSmarts(change).RunReactants((mol,))
+    return {Chem.CanonSmiles(Chem.MolToSmiles(product)) for (product,) in products}
+
+
+def test_mutations() -> None:
+    """Each changes something of one of these, and some are what a chemist would draw."""
+    (quinone_imine,) = [
+        c for c in CHANGES if c.startswith("[O,N;!H0;+0:1][C:2]=[C:3][C:4]=[C:5][O")
+    ]
+    assert made(quinone_imine, "Nc1ccc(O)cc1") == {"N=C1C=CC(=O)C=C1"}
+    (enol,) = [c for c in CHANGES if c.startswith("[O,N,S;X1,X2;H0,H1;+0:1]=[C:2][CX4")]
+    assert made(enol, "CC(C)=O") == {"C=C(C)O"}
+    assert made("[CH1;R:1]=[*:2]>>[N:1]=[*:2]", "c1ccccc1") == {"c1ccncc1"}
+    parents = (
+        "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "OC1CCOC1C=CC=N", "CN(C)CCNC(C)C", "C1COCCS1",
+        "Nc1ccc(O)cc1", "C=C(O)C", "OC=CC=N", "Cc1ccc(O)cc1",
+    )  # fmt: skip
+    for change in CHANGES:
+        assert any(made(change, parent) for parent in parents), change
+
+
+def test_a_mutant_is_the_same_each_time() -> None:
+    mutants = {mutant("Nc1ccc(O)cc1", np.random.default_rng(k)) for k in range(20)}
+    assert mutants == {mutant("Nc1ccc(O)cc1", np.random.default_rng(k)) for k in range(20)}
+    assert len(mutants) > 10
+    assert all(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 24 for smiles in mutants)
 
 
 def test_fragments_of_imatinib() -> None:

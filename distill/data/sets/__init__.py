@@ -16,8 +16,10 @@ from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import fragments
 from distill.data.sets.ionized import ionized
 from distill.data.sets.ions import ions
+from distill.data.sets.mutated import mutated
 from distill.data.sets.peptides import dipeptides
 from distill.data.sets.recombined import recombined
+from distill.data.sets.small import small
 from distill.data.sets.split import chosen
 from distill.errors import DistillError
 
@@ -31,6 +33,8 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "clusters": clusters,
     "ions": ions,
     "ionized": ionized,
+    "small": small,
+    "mutated": mutated,
 }
 
 
