@@ -150,7 +150,7 @@ def test_mutations() -> None:
     assert made(enol, "CC(C)=O") == {"C=C(C)O"}
     assert made("[CH1;R:1]=[*:2]>>[N:1]=[*:2]", "c1ccccc1") == {"c1ccncc1"}
     parents = (
-        "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "OC1CCOC1C=CC=N", "CN(C)CCNC(C)C", "C1COCCS1",
+        "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "OC1CCOC1C=CC=N", "CN(C)CCNC(C)=O", "C1COCCS1",
         "Nc1ccc(O)cc1", "C=C(O)C", "OC=CC=N", "Cc1ccc(O)cc1",
     )  # fmt: skip
     for change in CHANGES:
