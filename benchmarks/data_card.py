@@ -51,6 +51,7 @@ def document(folder: Path, molecules: int) -> str:
         *recipe.MENDING,
         *recipe.BARRIERS,
         *recipe.WIDER,
+        *recipe.KINDS,
         *recipe.VALIDATION,
         *recipe.TEST,
         *recipe.DRUG,

@@ -10,7 +10,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,58 +65,63 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
     return [g for g in graphs if np.abs(g.forces).max() < recipe.WILDEST_FORCE]
 
 
-def make_student(size: str, folder: Path, files: dict[str, list[Path]], steps: int) -> Student:
-    """Trains one size through the recipe's stages; checkpoints go to folder/train-SIZE and -last.
+def make_student(size: str, folder: Path, files: dict[str, list[Path]], share: float) -> Student:
+    """Trains one size through the recipe's runs; checkpoints go to folder/train-SIZE-RUN.
 
-    files: of the recipe's TRAIN, MENDING, VALIDATION and what the size's LAST names.
+    files: of each of the recipe's sets that the size needs. share: of the recipe's steps.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
-    plain, mending, valid = (
-        tame(load_graphs(files[name], student)) for name in ("TRAIN", "MENDING", "VALIDATION")
-    )
+    valid = tame(load_graphs(files["VALIDATION"], student))
     order = np.random.default_rng(recipe.SEED).permutation(len(valid))
     valid = [valid[k] for k in order]  # the trainer looks at some of them only
-    fit_reference(student, plain)
-
-    share = steps / recipe.STEPS[size]
-    rate = recipe.LEARNING_RATES[size]
     settings: dict[str, Any] = {
         "seed": recipe.SEED, "weight_decay": recipe.WEIGHT_DECAYS[size],
-        "force_delta": recipe.FORCE_DELTA, "energy_weight": recipe.ENERGY_WEIGHT,
+        "force_delta": recipe.FORCE_DELTA,
     }  # fmt: skip
-    graphs = plain + recipe.COPIES * mending
-    first_steps = round(share * recipe.FIRST_STEPS[size])
-    first = TrainConfig(
-        steps=first_steps, learning_rate=rate, decay=NONE,
-        steps_per_epoch=1000, max_valid=300, **settings,
-    )  # fmt: skip
-    second = replace(first, steps=steps, decay=recipe.DECAY)
-    out, last_out = folder / f"train-{size}", folder / f"train-{size}-last"
-    if steps_in(out) < steps:
-        shutil.rmtree(last_out, ignore_errors=True)  # it went on from fewer steps
-    if steps_in(out) < first_steps:
-        student = go_on(student, plain, valid, out, first)
-    student = go_on(student, graphs, valid, out, second)
-    last_files = [file for name in recipe.LAST[size] for file in files[name]]
-    last_steps = round(share * recipe.LAST_STEPS[size])
-    if last_steps:
-        last_rate = recipe.LAST_RATES[size] * rate
-        last = replace(first, steps=last_steps, decay=1.0, learning_rate=last_rate)
-        graphs = graphs + recipe.COPIES * tame(load_graphs(last_files, student))
-        student = go_on(student, graphs, valid, last_out, last)
+
+    graphs: list[Graph] = []
+    runs = recipe.RUNS[size]
+    outs = [folder / f"train-{size}-{k + 1}" for k in range(len(runs))]
+    for k, (run, out) in enumerate(zip(runs, outs)):
+        for leg in run.legs:
+            found = [file for name in leg.sets for file in files[name]]
+            graphs = graphs + leg.copies * tame(load_graphs(found, student))
+            if leg is runs[0].legs[0]:
+                fit_reference(student, graphs)
+            ends, steps = leg is run.legs[-1], round(share * leg.until)
+            if steps_in(out) < steps:  # the runs after it started from fewer
+                for later in outs[k + 1 :]:
+                    shutil.rmtree(later, ignore_errors=True)
+            elif not ends:
+                continue
+            config = TrainConfig(
+                steps=steps, learning_rate=run.rate * recipe.LEARNING_RATES[size],
+                energy_weight=run.energy_weight, decay=run.decay if ends else NONE,
+                steps_per_epoch=1000, max_valid=300, **settings,
+            )  # fmt: skip
+            student = go_on(student, graphs, valid, out, config)
 
     student.latent = fit_latent(student, graphs, valid)
     geometries = len(set(map(id, graphs)))  # some are there more than once
-    trained_on = files["TRAIN"] + files["MENDING"] + last_files
+    trained_on = [file for name in sets_of(size) for file in files[name]]
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
         "training_set": training_set(trained_on, geometries),
         "charges": charges(trained_on),
-        "training": {"steps": steps, "last_steps": last_steps, "learning_rate": rate, **settings},
+        "training": {
+            "steps": sum(steps_in(out) for out in outs),
+            "learning_rate": recipe.LEARNING_RATES[size],
+            **settings,
+        },
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
     return student
+
+
+def sets_of(size: str) -> list[str]:
+    """The recipe's sets that a size is trained on, in the order in which they join."""
+    return [name for run in recipe.RUNS[size] for leg in run.legs for name in leg.sets]
 
 
 def go_on(
@@ -153,15 +158,12 @@ def make_students(
 ) -> dict[str, Student]:
     """Labels, trains and validates; the students of the sizes asked for."""
     sizes = arguments.size or SIZES
-    last = [name for size in sizes for name in recipe.LAST[size]]
-    files = {
-        name: make_data(folder, getattr(recipe, name), molecules, workers)
-        for name in dict.fromkeys(["VALIDATION", "TRAIN", "MENDING", *last])
-    }
+    names = dict.fromkeys(["VALIDATION", *(name for size in sizes for name in sets_of(size))])
+    files = {name: make_data(folder, getattr(recipe, name), molecules, workers) for name in names}
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else sizes:
-        steps = arguments.steps or recipe.STEPS[size]
-        students[size] = make_student(size, folder, files, steps)
+        whole = recipe.RUNS[size][0].legs[-1].until
+        students[size] = make_student(size, folder, files, (arguments.steps or whole) / whole)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, files["VALIDATION"], folder, "validation")
@@ -173,7 +175,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for all of it")
     parser.add_argument("--size", choices=[*SIZES], action="append", help="only this size")
-    parser.add_argument("--steps", type=int, help="training steps of each size")
+    parser.add_argument(
+        "--steps", type=int, help="of each size's first run; the others in proportion"
+    )
     parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
     parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
     extent = parser.add_mutually_exclusive_group()

@@ -20,6 +20,29 @@ class Part:
     sampling: Sampling
 
 
+@dataclass(frozen=True)
+class Leg:
+    """A part of a run: up to its step ``until``, with these sets too, each ``copies`` times."""
+
+    until: int
+    sets: tuple[str, ...] = ()
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """Trains on the sets of its legs and of the runs before.
+
+    rate: of LEARNING_RATES, what the learning rate is at first. It falls to nothing in the last
+    part ``decay`` of the steps, and not before the last leg.
+    """
+
+    legs: tuple[Leg, ...]
+    rate: float = 1.0
+    decay: float = 1.0
+    energy_weight: float = 5.0
+
+
 TRAIN = (
     Part("drugs-force-field", "drugs:train:700", Sampling(frames=10)),
     Part(
@@ -105,18 +128,22 @@ WIDER = (
 )  # fmt: skip
 """More kinds of molecules: without them `original`, 96,000 steps on, was better on the drugs that
 it had seen than on those of VALIDATION (0.061 against 0.072 eV/Å at 300 K)."""
-LAST: dict[str, tuple[str, ...]] = {
-    "original": (),
-    "tiny": ("BARRIERS", "WIDER"),
-    "ultra-tiny": ("BARRIERS",),
-}
-"""Which of these a size is trained on in the end. Tried and not shipped: `original` with both and
-50,000 steps from half the learning rate: 0.0734 eV/Å on VALIDATION instead of 0.0818, but on the
-test set pralidoxime went from 0.37 to 1.28 and sapropterin from 0.08 to 0.65. `ultra-tiny` with
-both and 80,000 steps from half: 0.1365 instead of 0.1392, but of 13 test drugs one broke a bond in
-100 ps at 300 K and two at 500 K, where none did before."""
-COPIES = 2
-"""Of MENDING and LAST in each epoch: they are few, or come late."""
+KINDS = (
+    Part(
+        "small",
+        "small:train",
+        Sampling(frames=5, temperatures=(300.0, 500.0, 700.0, 1000.0), turned=0.1),
+    ),
+    Part(
+        "mutated",
+        "mutated:train",
+        Sampling(
+            frames=2, temperatures=(300.0, 500.0, 700.0, 1000.0), conformers=1, displaced=0.0,
+            turned=0.1,
+        ),
+    ),
+)  # fmt: skip
+"""Kinds of atoms that drugs have seldom."""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -144,12 +171,7 @@ DRUG = (
 WILDEST_FORCE = 25.0
 """eV/Å: geometries with larger forces than this are not trained on (0.2% of them)."""
 
-FIRST_STEPS = {"original": 41_000, "tiny": 46_000, "ultra-tiny": 85_000}
-STEPS = {"original": 96_000, "tiny": 150_000, "ultra-tiny": 262_000}
-LAST_STEPS = {"original": 0, "tiny": 80_000, "ultra-tiny": 60_000}
-"""Three stages: with TRAIN, up to FIRST_STEPS at a constant learning rate; with MENDING too, until
-it has fallen to nothing, at STEPS; and with LAST too, LAST_STEPS more from LAST_RATES of it."""
-LAST_RATES = {"tiny": 0.5, "ultra-tiny": 0.2}
+
 LEARNING_RATES = {"original": 2e-3, "tiny": 3e-3, "ultra-tiny": 5e-3}
 """Higher than for one molecule: `ultra-tiny` after 12,000 steps on 17,000 geometries of drugs and
 fragments has a force MAE of 118, 113 and 115 meV/Å with 3e-3, 6e-3 and 12e-3."""
@@ -157,9 +179,23 @@ WEIGHT_DECAYS = {"original": 0.05, "tiny": 0.03, "ultra-tiny": 0.02}
 """Without it weights grow without end, and answers outside the data with them: -387 eV for a lone
 carbon atom, which float32 cannot hold. `ultra-tiny` after 30,000 steps on 40,709 geometries has a
 force MAE of 105.7, 105.5 and 112.6 meV/Å with 0, 0.02 and 0.1."""
-FORCE_DELTA, ENERGY_WEIGHT = 0.3, 5.0
-"""Of the loss. `ultra-tiny` after 30,000 steps has a force MAE of 99.2 meV/Å so, and 105.5 with the
-norm of the force errors (delta 0, energy weight 10)."""
-DECAY = 0.6
-"""The last part of the training, in which the learning rate falls."""
+FORCE_DELTA = 0.3
+"""Of the loss. `ultra-tiny` after 30,000 steps has a force MAE of 99.2 meV/Å so (energy weight 5),
+and 105.5 with the norm of the force errors (delta 0, energy weight 10)."""
+
+RUNS: dict[str, tuple[Run, ...]] = {
+    "original": (
+        Run((Leg(41_000, ("TRAIN",)), Leg(96_000, ("MENDING",), copies=2)), decay=0.6),
+        Run((Leg(50_000, ("BARRIERS", "WIDER"), copies=2),), rate=0.5),
+    ),
+    "tiny": (
+        Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",), copies=2)), decay=0.6),
+        Run((Leg(80_000, ("BARRIERS", "WIDER"), copies=2),), rate=0.5),
+    ),
+    "ultra-tiny": (
+        Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",), copies=2)), decay=0.6),
+        Run((Leg(60_000, ("BARRIERS",), copies=2),), rate=0.2),
+    ),
+}
+"""How each size is trained."""
 SEED = 0
