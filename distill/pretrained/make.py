@@ -85,8 +85,8 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], share: f
     outs = [folder / f"train-{size}-{k + 1}" for k in range(len(runs))]
     for k, (run, out) in enumerate(zip(runs, outs)):
         for leg in run.legs:
-            found = [file for name in leg.sets for file in files[name]]
-            graphs = graphs + leg.copies * tame(load_graphs(found, student))
+            loaded = {name: tame(load_graphs(files[name], student)) for name in set(leg.sets)}
+            graphs = graphs + [graph for name in leg.sets for graph in loaded[name]]
             if leg is runs[0].legs[0]:
                 fit_reference(student, graphs)
             ends, steps = leg is run.legs[-1], round(share * leg.until)
@@ -121,7 +121,8 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], share: f
 
 def sets_of(size: str) -> list[str]:
     """The recipe's sets that a size is trained on, in the order in which they join."""
-    return [name for run in recipe.RUNS[size] for leg in run.legs for name in leg.sets]
+    legs = [leg for run in recipe.RUNS[size] for leg in run.legs]
+    return list(dict.fromkeys(name for leg in legs for name in leg.sets))
 
 
 def go_on(

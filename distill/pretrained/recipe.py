@@ -22,11 +22,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Leg:
-    """A part of a run: up to its step ``until``, with these sets too, each ``copies`` times."""
+    """A part of a run: up to its step ``until``, with these sets, too. What is named twice is there
+    twice in an epoch."""
 
     until: int
     sets: tuple[str, ...] = ()
-    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,14 @@ WIDER = (
 )  # fmt: skip
 """More kinds of molecules: without them `original`, 96,000 steps on, was better on the drugs that
 it had seen than on those of VALIDATION (0.061 against 0.072 eV/Å at 300 K)."""
-KINDS = (
+SMALL = (
     Part(
         "small",
         "small:train",
         Sampling(frames=5, temperatures=(300.0, 500.0, 700.0, 1000.0), turned=0.1),
     ),
+)
+MUTATED = (
     Part(
         "mutated",
         "mutated:train",
@@ -185,17 +187,22 @@ and 105.5 with the norm of the force errors (delta 0, energy weight 10)."""
 
 RUNS: dict[str, tuple[Run, ...]] = {
     "original": (
-        Run((Leg(41_000, ("TRAIN",)), Leg(96_000, ("MENDING",), copies=2)), decay=0.6),
-        Run((Leg(50_000, ("BARRIERS", "WIDER"), copies=2),), rate=0.5),
+        Run((Leg(41_000, ("TRAIN",)), Leg(96_000, ("MENDING",) * 2)), decay=0.6),
+        Run((Leg(50_000, ("BARRIERS", "WIDER") * 2),), rate=0.5),
+        Run(
+            (Leg(13_000), Leg(29_000, ("SMALL",) * 2), Leg(64_000, ("MUTATED",))),
+            rate=0.5, decay=35 / 64, energy_weight=2.0,
+        ),
     ),
     "tiny": (
-        Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",), copies=2)), decay=0.6),
-        Run((Leg(80_000, ("BARRIERS", "WIDER"), copies=2),), rate=0.5),
+        Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
+        Run((Leg(80_000, ("BARRIERS", "WIDER") * 2),), rate=0.5),
+        Run((Leg(80_000, ("SMALL", "SMALL", "MUTATED")),), rate=0.5, decay=0.85, energy_weight=2.0),
     ),
     "ultra-tiny": (
-        Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",), copies=2)), decay=0.6),
-        Run((Leg(60_000, ("BARRIERS",), copies=2),), rate=0.2),
+        Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
+        Run((Leg(60_000, ("BARRIERS",) * 2),), rate=0.2),
     ),
-}
+}  # fmt: skip
 """How each size is trained."""
 SEED = 0
