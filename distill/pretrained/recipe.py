@@ -202,6 +202,10 @@ RUNS: dict[str, tuple[Run, ...]] = {
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
         Run((Leg(60_000, ("BARRIERS",) * 2),), rate=0.2),
+        Run(
+            (Leg(80_000, ("WIDER", "WIDER", "SMALL", "SMALL", "MUTATED")),),
+            rate=0.5, decay=0.85, energy_weight=2.0,
+        ),
     ),
 }  # fmt: skip
 """How each size is trained."""
