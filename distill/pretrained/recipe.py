@@ -146,6 +146,23 @@ MUTATED = (
     ),
 )  # fmt: skip
 """Kinds of atoms that drugs have seldom."""
+BREAKING_HOT = replace(
+    BREAKING, md="scout-ultra-tiny-wide", frames=1, temperatures=(1000.0, 1500.0),
+    steps_between=3000, strained=12, seed=2,
+)  # fmt: skip
+MENDING_WIDE = (
+    Part(
+        "strained-wide",
+        "drugs:train:400",
+        replace(
+            BREAKING, md="scout-ultra-tiny-wide", frames=1, steps_between=1500, strained=8, seed=2
+        ),
+    ),
+    Part("strained-wide-hot", "drugs:train:300", BREAKING_HOT),
+    Part("strained-chembl-hot", "chembl:train:300", BREAKING_HOT),
+)
+"""As MENDING, by the MD of `ultra-tiny` after all of the above: an acid's proton on its way to a
+neighbour found wells there that the teacher does not have, by up to 10 eV."""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -206,6 +223,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             (Leg(80_000, ("WIDER", "WIDER", "SMALL", "SMALL", "MUTATED")),),
             rate=0.5, decay=0.85, energy_weight=2.0,
         ),
+        Run((Leg(30_000, ("MENDING_WIDE",) * 2),), rate=0.3, energy_weight=2.0),
     ),
 }  # fmt: skip
 """How each size is trained."""

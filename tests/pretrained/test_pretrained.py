@@ -37,9 +37,9 @@ def test_card(size: str) -> None:
 
 @pytest.fixture(scope="module")
 def unseen() -> list:
-    """Geometries of drugs from the test split, labelled now, with a seed of their own."""
-    molecules = [m for m in read_set("drugs:test:8") if len(m) > 15]
-    plan = Sampling(frames=3, displaced=0.0, seed=77)
+    """A geometry each of drugs from the test split, labelled now, with a seed of their own."""
+    molecules = [m for m in read_set("drugs:test:24") if len(m) > 15]
+    plan = Sampling(frames=1, displaced=0.0, seed=77)
     return [run_task(molecule, plan, TeacherSpec()) for molecule in molecules]
 
 
@@ -57,7 +57,7 @@ def test_forces_on_drugs_whose_scaffolds_were_not_trained_on(size: str, unseen: 
             actual.append(np.sqrt(((predicted[-1] - reference[-1]) ** 2).mean()))
     found = r2(np.concatenate(reference), np.concatenate(predicted))
     # far beyond what the small ones of the earlier system reached on their own molecule
-    assert found > 0.95 > EARLIER_R2["tiny"]
+    assert found > 0.98 > EARLIER_R2["tiny"]
     # and it knows where it is wrong
     assert spearmanr(expected, actual).statistic > 0.4
 
