@@ -146,23 +146,6 @@ MUTATED = (
     ),
 )  # fmt: skip
 """Kinds of atoms that drugs have seldom."""
-BREAKING_HOT = replace(
-    BREAKING, md="scout-ultra-tiny-wide", frames=1, temperatures=(1000.0, 1500.0),
-    steps_between=3000, strained=12, seed=2,
-)  # fmt: skip
-MENDING_WIDE = (
-    Part(
-        "strained-wide",
-        "drugs:train:400",
-        replace(
-            BREAKING, md="scout-ultra-tiny-wide", frames=1, steps_between=1500, strained=8, seed=2
-        ),
-    ),
-    Part("strained-wide-hot", "drugs:train:300", BREAKING_HOT),
-    Part("strained-chembl-hot", "chembl:train:300", BREAKING_HOT),
-)
-"""As MENDING, by the MD of `ultra-tiny` after all of the above: an acid's proton on its way to a
-neighbour found wells there that the teacher does not have, by up to 10 eV."""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -219,12 +202,9 @@ RUNS: dict[str, tuple[Run, ...]] = {
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
         Run((Leg(60_000, ("BARRIERS",) * 2),), rate=0.2),
-        Run(
-            (Leg(80_000, ("WIDER", "WIDER", "SMALL", "SMALL", "MUTATED")),),
-            rate=0.5, decay=0.85, energy_weight=2.0,
-        ),
-        Run((Leg(30_000, ("MENDING_WIDE",) * 2),), rate=0.3, energy_weight=2.0),
     ),
 }  # fmt: skip
-"""How each size is trained."""
+"""How each size is trained. Tried and not shipped: the last run of `tiny` for `ultra-tiny`. It had
+0.1295 instead of 0.1392 eV/Å on VALIDATION, and 0.137 instead of 0.257 on ions, but in 100 ps at
+300 K it took the proton of quinapril's acid to its ester, into a well that the teacher has not."""
 SEED = 0

@@ -20,7 +20,7 @@ FORMAT = "mlff-distiller student"
 FORMAT_VERSION = 1
 QUANTIZED_VERSION = 2
 """Of files with fewer bits, which an earlier version would have misread."""
-SHIPPED = (*SIZES, "scout", "scout-ultra-tiny", "scout-ultra-tiny-wide")
+SHIPPED = (*SIZES, "scout", "scout-ultra-tiny")
 """The scouts are an early ``tiny`` and ``ultra-tiny`` whose MD made geometries that the others were
 trained on."""
 
