@@ -145,7 +145,10 @@ MUTATED = (
         ),
     ),
 )  # fmt: skip
-"""Kinds of atoms that drugs have seldom."""
+"""Kinds of atoms that drugs have seldom. With them, 64,000 steps and a smaller weight of energies
+`original` went from 0.073 to 0.066 eV/Å on VALIDATION, on validation molecules of ChEMBL from 0.080
+to 0.067, on ions from 0.077 to 0.065, on recombined ones from 0.082 to 0.058 and on mutants from
+0.164 to 0.076; what of it is the data's, and what the steps', was not told apart."""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
