@@ -176,7 +176,6 @@ DRUG = (
 WILDEST_FORCE = 25.0
 """eV/Å: geometries with larger forces than this are not trained on (0.2% of them)."""
 
-
 LEARNING_RATES = {"original": 2e-3, "tiny": 3e-3, "ultra-tiny": 5e-3}
 """Higher than for one molecule: `ultra-tiny` after 12,000 steps on 17,000 geometries of drugs and
 fragments has a force MAE of 118, 113 and 115 meV/Å with 3e-3, 6e-3 and 12e-3."""

@@ -38,10 +38,18 @@ def pieces(smiles: str) -> list[str]:
     mol = Chem.MolFromSmiles(smiles)
     found = set()
     for cut in [*sorted(BRICS.BRICSDecompose(mol)), *ring_systems(mol)]:
-        piece = capped(cut)
-        if piece and Chem.MolFromSmiles(piece).GetNumHeavyAtoms() in HEAVY_ATOMS:
+        piece = of_size(capped(cut))
+        if piece:
             found.add(piece)
     return sorted(found)
+
+
+def of_size(smiles: str, heavy_atoms: range = HEAVY_ATOMS) -> str:
+    """The canonical SMILES; empty for what is no molecule, or has too few or many heavy atoms."""
+    mol = quietly(Chem.MolFromSmiles, smiles)
+    if mol is None or mol.GetNumHeavyAtoms() not in heavy_atoms:
+        return ""
+    return str(Chem.MolToSmiles(mol))
 
 
 def ring_systems(mol: Chem.Mol) -> Iterator[str]:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
-from distill.data.molecules import Molecule, closed_shells, quietly
-from distill.data.sets.fragments import HEAVY_ATOMS, fragments
+from distill.data.molecules import Molecule, closed_shells
+from distill.data.sets.fragments import fragments, of_size
 from distill.data.sets.split import hash_of, split_of
 
 AMINE = "[NX3;+0;!$(N-[!#6;!#1]);!$(N-[#6]=,:*):1]"
@@ -58,7 +58,6 @@ def changed(smiles: str) -> list[str]:
     found = set()
     for change in CHANGES:
         products = rdChemReactions.ReactionFromSmarts(change).RunReactants((mol,))
-        made = [quietly(Chem.MolFromSmiles, Chem.MolToSmiles(product)) for (product,) in products]
-        fine = [Chem.MolToSmiles(m) for m in made if m and m.GetNumHeavyAtoms() in HEAVY_ATOMS]
-        found |= set(sorted(fine, key=hash_of)[:1])
+        made = {of_size(Chem.MolToSmiles(product)) for (product,) in products} - {""}
+        found |= set(sorted(made, key=hash_of)[:1])
     return sorted(found)

@@ -16,8 +16,8 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
-from distill.data.molecules import Molecule, closed_shells, quietly
-from distill.data.sets.fragments import HEAVY_ATOMS, fragments
+from distill.data.molecules import Molecule, closed_shells
+from distill.data.sets.fragments import fragments, of_size
 from distill.data.sets.small import small
 from distill.data.sets.split import hash_of, split_of
 
@@ -84,14 +84,14 @@ def mutated() -> tuple[Molecule, ...]:
             home = split_of(parent)
             for draw in range(EACH):
                 smiles = mutant(parent, np.random.default_rng([hash_of(parent), draw]))
-                if smiles and smiles not in known and split_of(smiles) == home:
+                if smiles not in known and split_of(smiles) == home:
                     yield smiles
 
     return closed_shells(drawn())
 
 
 def mutant(smiles: str, rng: np.random.Generator) -> str:
-    """Canonical SMILES of a molecule after one to three of CHANGES; empty when it comes to none."""
+    """Canonical SMILES after one to three of CHANGES; its own where none has a place."""
     reactions = _reactions()
     for _ in range(int(rng.integers(1, 4))):
         mol = Chem.MolFromSmiles(smiles)
@@ -101,9 +101,9 @@ def mutant(smiles: str, rng: np.random.Generator) -> str:
             if not products:
                 continue
             (product,) = products[rng.integers(len(products))]
-            read = quietly(Chem.MolFromSmiles, Chem.MolToSmiles(product))
-            if read is not None and read.GetNumHeavyAtoms() in HEAVY_ATOMS:
-                smiles = Chem.MolToSmiles(read)
+            made = of_size(Chem.MolToSmiles(product))
+            if made:
+                smiles = made
                 break
     return smiles
 

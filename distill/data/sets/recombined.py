@@ -15,9 +15,9 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import BRICS
 
-from distill.data.molecules import Molecule, closed_shells, quietly
+from distill.data.molecules import Molecule, closed_shells
 from distill.data.sets.drugs import drugs
-from distill.data.sets.fragments import capped
+from distill.data.sets.fragments import capped, of_size
 from distill.data.sets.split import SPLITS, split_of
 
 PIECES = range(1, 13)
@@ -68,10 +68,7 @@ def put_together(pieces: list[Chem.Mol], rng: np.random.Generator) -> str:
             if larger is not None:
                 mol = larger
                 break
-    fine = quietly(Chem.MolFromSmiles, capped(Chem.MolToSmiles(mol)))
-    if fine is None or fine.GetNumHeavyAtoms() not in HEAVY_ATOMS:
-        return ""
-    return str(Chem.MolToSmiles(fine))
+    return of_size(capped(Chem.MolToSmiles(mol)), HEAVY_ATOMS)
 
 
 def joined(a: Chem.Mol, b: Chem.Mol, rng: np.random.Generator) -> Chem.Mol | None:
