@@ -385,6 +385,9 @@ def train(
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="Lightning's: cpu, gpu, auto.")] = "cpu",
     devices: Annotated[int, typer.Option(help="Devices or processes that train together.")] = 1,
+    batch: Annotated[
+        int, typer.Option(help="Of how many times 384 atoms a step is; a GPU wants 4 or more.")
+    ] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
 ) -> None:
     """Trains a student on labelled datasets.
@@ -415,6 +418,7 @@ def train(
         backend=backend,
         accelerator=accelerator,
         devices=devices,
+        batch=batch,
     )
     with torch_threads(threads):
         student = train_from_datasets(

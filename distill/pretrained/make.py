@@ -65,10 +65,17 @@ def tame(graphs: Sequence[Graph]) -> list[Graph]:
     return [g for g in graphs if np.abs(g.forces).max() < recipe.WILDEST_FORCE]
 
 
-def make_student(size: str, folder: Path, files: dict[str, list[Path]], share: float) -> Student:
+def make_student(
+    size: str,
+    folder: Path,
+    files: dict[str, list[Path]],
+    share: float,
+    accelerator: str = "cpu",
+) -> Student:
     """Trains one size through the recipe's runs; checkpoints go to folder/train-SIZE-RUN.
 
     files: of each of the recipe's sets that the size needs. share: of the recipe's steps.
+    accelerator: Lightning's.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     student = Student.untrained(size, recipe.SEED)
@@ -97,8 +104,8 @@ def make_student(size: str, folder: Path, files: dict[str, list[Path]], share: f
                 continue
             config = TrainConfig(
                 steps=steps, learning_rate=run.rate * recipe.LEARNING_RATES[size],
-                energy_weight=run.energy_weight, decay=run.decay if ends else NONE,
-                steps_per_epoch=1000, max_valid=300, **settings,
+                energy_weight=run.energy_weight, decay=run.decay if ends else NONE, batch=run.batch,
+                steps_per_epoch=1000, max_valid=300, accelerator=accelerator, **settings,
             )  # fmt: skip
             student = go_on(student, graphs, valid, out, config)
 
@@ -164,7 +171,8 @@ def make_students(
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else sizes:
         whole = recipe.RUNS[size][0].legs[-1].until
-        students[size] = make_student(size, folder, files, (arguments.steps or whole) / whole)
+        share = (arguments.steps or whole) / whole
+        students[size] = make_student(size, folder, files, share, arguments.accelerator)
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, files["VALIDATION"], folder, "validation")
@@ -180,6 +188,7 @@ def main() -> None:
         "--steps", type=int, help="of each size's first run; the others in proportion"
     )
     parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
+    parser.add_argument("--accelerator", default="cpu", help="cpu (default) or gpu, to train on")
     parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--data-only", action="store_true", help="label, and train nothing")

@@ -19,7 +19,8 @@ class TrainConfig:
     (Hu et al., arXiv 2404.06395 (2024)). force_delta and relative_energy_weight: see
     `distill.train.step.Loss`; with the latter, geometries of the same molecule come in pairs.
     weight_decay: without it a student of one molecule has holes where atoms overlap: minima
-    thousands of eV deep that a minimizer can fall into.
+    thousands of eV deep that a minimizer can fall into. batch: how many times 384 atoms a batch
+    holds; a GPU wants 4 or more.
     """
 
     minutes: float | None = None
@@ -36,6 +37,7 @@ class TrainConfig:
     decay: float = 1.0
     steps_per_epoch: int = 250
     max_valid: int = 200
+    batch: int = 1
     optimizer: str = "muon"
     backend: str = "auto"
     accelerator: str = "cpu"
@@ -48,6 +50,8 @@ class TrainConfig:
             raise DistillError("The training budget (minutes or steps) must be positive.")
         if not 0 < self.decay <= 1:
             raise DistillError("decay, a part of the budget, must be above 0 and at most 1.")
+        if self.batch < 1:
+            raise DistillError("batch, in units of 384 atoms, must be 1 or more.")
         if self.optimizer not in ("muon", "adamw"):
             raise DistillError("optimizer must be muon or adamw.")
         if self.backend not in BACKENDS:

@@ -83,10 +83,18 @@ class Capacity:
             and len(graphs) <= self.molecules - 1
         )
 
+    def without(self, graphs: Sequence[Graph]) -> "Capacity":
+        """What is left of it beside these graphs."""
+        return Capacity(
+            self.atoms - sum(len(g.numbers) for g in graphs),
+            self.edges - sum(g.edge_index.shape[1] for g in graphs),
+            self.molecules - len(graphs),
+        )
+
     @classmethod
-    def for_graphs(cls, graphs: Iterable[Graph]) -> "Capacity":
-        """The standard shape, doubled until the largest graph fits."""
-        shape, graphs = cls(384, 8192, 48), list(graphs)
+    def for_graphs(cls, graphs: Iterable[Graph], batch: int = 1) -> "Capacity":
+        """``batch`` times the standard shape, doubled until the largest graph fits."""
+        shape, graphs = cls(384 * batch, 8192 * batch, 48 * batch), list(graphs)
         while not all(shape.fits([g]) for g in graphs):
             shape = cls(2 * shape.atoms, 2 * shape.edges, shape.molecules)
         return shape
@@ -118,7 +126,11 @@ class Batch:
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(*(tensor.to(device) for tensor in self.tensors()))
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self.tensors()))
+
+    def pin_memory(self) -> "Batch":
+        """In memory from which a GPU copies while the CPU goes on; a DataLoader calls it."""
+        return Batch(*(tensor.pin_memory() for tensor in self.tensors()))
 
 
 def collate(
@@ -197,11 +209,14 @@ def batches(
             order = _in_pairs(graphs, order, capacity)
             order = [order[k] for k in rng.permutation(len(order)).tolist()]
         batch: list[int] = []
+        room = capacity
         for some in order:
-            if not capacity.fits([graphs[k] for k in batch + some]):
+            joined = [graphs[k] for k in some]
+            if not room.fits(joined):
                 yield batch
-                batch = []
+                batch, room = [], capacity
             batch += some
+            room = room.without(joined)
         yield batch
         epoch += 1
 

@@ -1,6 +1,7 @@
 """The Lightning module: optimizers, schedule, weight averaging."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from distill.student.student import Student
 from distill.train.config import TrainConfig
+from distill.train.graphed import GraphedStep
 from distill.train.graphs import Batch, Capacity, Graph, batches, collate
 from distill.train.kernel_step import KernelInput, KernelStep
 from distill.train.muon import Muon
@@ -28,6 +30,8 @@ AnyBatch = Batch | KernelInput
 WILD = 30.0
 """Times the usual norm: a gradient beyond that comes from a geometry or a label that is nonsense,
 and even clipped it would leave Muon's momentum pointing nowhere for twenty steps."""
+LOADERS = 8
+"""Processes that make batches for a GPU, which takes one every few milliseconds."""
 
 
 class BatchStream(torch.utils.data.Dataset[AnyBatch]):
@@ -58,16 +62,20 @@ class BatchStream(torch.utils.data.Dataset[AnyBatch]):
 
     def window(self, start: int, length: int) -> "BatchStream":
         self.start, self.length = start, length
+        self.skip_to(start)
         return self
+
+    def skip_to(self, batch: int) -> None:
+        """A resumed run skips what it has seen, and a loading process what others load."""
+        while self.position < batch:
+            next(self.stream)
+            self.position += 1
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> AnyBatch:
-        target = self.start + index
-        while self.position < target:  # a resumed run skips what it has seen
-            next(self.stream)
-            self.position += 1
+        self.skip_to(self.start + index)
         self.position += 1
         return self.make([self.graphs[k] for k in next(self.stream)])
 
@@ -87,7 +95,7 @@ class Distillation(L.LightningModule):
         self.automatic_optimization = False
         self.student = student
         self.options = config
-        self.capacity = Capacity.for_graphs([*train, *valid])
+        self.capacity = Capacity.for_graphs([*train, *valid], config.batch)
         self.valid_batches: list[AnyBatch] = []
         kernel = use_kernel(config.backend, config.accelerator)
         pairs = config.relative_energy_weight > 0
@@ -100,6 +108,7 @@ class Distillation(L.LightningModule):
         self.usual_norm = math.nan  # of gradients, a running mean
         self.backend = ""
         self._step: Step | None = None
+        self._graphed: GraphedStep | None = None
         self._clock = 0.0
         self._sums = torch.zeros(len(COMPONENTS))
         self._counted = 0
@@ -122,8 +131,13 @@ class Distillation(L.LightningModule):
             length = min(length, self.options.steps - self.steps_done)
         window = self.stream.window(self.steps_done * world, length * world)
         ranks_share = range(rank, length * world, world)
+        gpu = self.device.type == "cuda"
         return torch.utils.data.DataLoader(
-            window, batch_size=None, sampler=ranks_share, num_workers=0
+            window,
+            batch_size=None,
+            sampler=ranks_share,
+            num_workers=min(LOADERS, os.cpu_count() or 1) if gpu else 0,
+            pin_memory=gpu,
         )
 
     def transfer_batch_to_device(
@@ -169,8 +183,49 @@ class Distillation(L.LightningModule):
         self.average = [p.to(self.device) for p in self.average]
         if self.backend == "kernel":
             torch.set_num_threads(1)  # see KernelStep; the optimizer's matrices are small
+        self._sums = self._sums.to(self.device)
+        if self.device.type == "cuda" and self.trainer.world_size == 1:
+            assert isinstance(example, Batch)
+            first = self.trainer.optimizers[0]
+            muon = first if isinstance(first, Muon) else None
+            self._graphed = GraphedStep(
+                self._step, parameters_of(self.student), muon, example,
+                self.options.clip, WILD, self.usual_norm,
+            )  # fmt: skip
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> None:
+        if self._graphed is None:
+            self.step_by_step(batch)
+        else:
+            self.graphed_step(batch)
+        self.steps_done += 1
+        now = time.monotonic()
+        self.seconds_done += now - self._clock
+        self._clock = now
+        if self.trainer.world_size > 1:  # every rank stops at the same step
+            self.seconds_done = float(
+                self.trainer.strategy.broadcast(torch.tensor(self.seconds_done))
+            )
+        if self.progress() >= 1.0:
+            self.trainer.should_stop = True
+
+    def graphed_step(self, batch: AnyBatch) -> None:
+        """The same on a GPU, without a word from the device: a graph, and AdamW."""
+        assert self._graphed is not None and isinstance(batch, Batch)
+        rate = self.learning_rate()
+        refuse = self.steps_done >= self.options.warm_up_steps
+        components = self._graphed(batch, rate, refuse)
+        optimizers = self.optimizers()
+        others = optimizers[-1] if isinstance(optimizers, list) else optimizers
+        for group in others.param_groups:
+            group["lr"] = rate
+        others.step()
+        self.take_average()
+        self._sums += components
+        self._counted += 1
+
+    def step_by_step(self, batch: AnyBatch) -> None:
+        """Gradients, and where they are sane the optimizers' steps."""
         assert self._step is not None
         parameters = parameters_of(self.student)
         components, gradients = self._step(parameters, batch)
@@ -189,20 +244,15 @@ class Distillation(L.LightningModule):
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
-            decay = min(self.options.averaging, (1 + self.steps_done) / (10 + self.steps_done))
-            torch._foreach_lerp_(self.average, [p.detach() for p in parameters], 1.0 - decay)
-            self._sums += components.detach().cpu()
+            self.take_average()
+            self._sums += components.detach()
             self._counted += 1
-        self.steps_done += 1
-        now = time.monotonic()
-        self.seconds_done += now - self._clock
-        self._clock = now
-        if self.trainer.world_size > 1:  # every rank stops at the same step
-            self.seconds_done = float(
-                self.trainer.strategy.broadcast(torch.tensor(self.seconds_done))
-            )
-        if self.progress() >= 1.0:
-            self.trainer.should_stop = True
+
+    def take_average(self) -> None:
+        """The running mean of the weights takes in those of this step."""
+        decay = min(self.options.averaging, (1 + self.steps_done) / (10 + self.steps_done))
+        parameters = [p.detach() for p in parameters_of(self.student)]
+        torch._foreach_lerp_(self.average, parameters, 1.0 - decay)
 
     def is_sane(self, norm: float) -> bool:
         """Whether a gradient of this norm is to be followed."""
@@ -216,6 +266,8 @@ class Distillation(L.LightningModule):
         return norm <= limit or self.steps_done < self.options.warm_up_steps
 
     def on_train_epoch_end(self) -> None:
+        if self._graphed is not None:
+            self.usual_norm = float(self._graphed.usual_norm)
         means = (self._sums / max(1, self._counted)).tolist()
         record = {f"train_{name}": mean for name, mean in zip(COMPONENTS, means)}
         self._sums.zero_()

@@ -43,8 +43,9 @@ class Muon(torch.optim.Optimizer):
             updates = orthogonal(torch._foreach_lerp(gradients, averages, momentum))
             torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
             # so that entries move as far as AdamW's would
-            rates = [-0.2 * group["lr"] * max(p.shape) ** 0.5 for p in parameters]
-            torch._foreach_add_(parameters, torch._foreach_mul(updates, rates))
+            scales = [-0.2 * max(p.shape) ** 0.5 for p in parameters]
+            moves = torch._foreach_mul(torch._foreach_mul(updates, scales), group["lr"])
+            torch._foreach_add_(parameters, moves)
 
 
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:

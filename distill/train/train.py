@@ -153,9 +153,10 @@ def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
     state = progress_of(checkpoint)
     settings = state["settings"]
     for key, value in config.fingerprint().items():
-        if settings.get(key) != value:
+        was = settings.get(key, getattr(TrainConfig, key))  # older files lack the younger settings
+        if was != value:
             raise DistillError(
-                f"{checkpoint} was made with {key} = {settings.get(key)}, not {value}; "
+                f"{checkpoint} was made with {key} = {was}, not {value}; "
                 f"resume with the same settings, or start in another folder."
             )
     return int(state["steps_done"])
