@@ -39,14 +39,15 @@ def everything() -> dict[str, dict[str, list]]:
     [
         ("drugs", 1400), ("chembl", 1700), ("fragments", 1000), ("recombined", 5000),
         ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40), ("ionized", 1400),
-        ("small", 1400), ("mutated", 11000),
+        ("small", 1400), ("mutated", 11000), ("handovers", 1600),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
     molecules = [molecule for split in SPLITS for molecule in everything[kind][split]]
     assert len(molecules) >= least
     assert len({molecule.name for molecule in molecules}) == len(molecules)
-    assert len({molecule.smiles for molecule in molecules}) == len(molecules)
+    if kind != "handovers":  # there a pair is another one the other way round
+        assert len({molecule.smiles for molecule in molecules}) == len(molecules)
     for molecule in molecules:
         check(molecule)
         assert len(molecule) <= 80 and set(molecule.numbers.tolist()) <= set(ELEMENTS)
@@ -68,7 +69,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
             for split in SPLITS
         }
 
-    kinds = SETS.keys() - {"dimers", "clusters"}
+    kinds = SETS.keys() - {"dimers", "handovers", "clusters"}
     scaffolds = scaffolds_of(kinds)
     of_drugs = scaffolds_of(kinds - {"chembl", "ionized", "small", "mutated"})
     for split in SPLITS:
@@ -76,7 +77,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
     # a dimer of a training molecule and a test molecule is in the test split
     scaffolds["train"] |= {
         scaffold(Chem.MolFromSmiles(part))
-        for kind in ("dimers", "clusters")
+        for kind in ("dimers", "handovers", "clusters")
         for molecule in everything[kind]["train"]
         for part in molecule.smiles.split(".")
     }
@@ -222,6 +223,28 @@ def test_dimers_touch_and_can_be_sampled(everything: dict) -> None:
             assert 0.8 - 1e-9 < ratio.min() < 1.3 + 1e-9
     frames = sample(everything["dimers"]["train"][0], Sampling(frames=6, temperatures=(300.0,)))
     assert len(frames) >= 6
+
+
+@slow
+def test_a_proton_is_handed_over(everything: dict) -> None:
+    """One hydrogen of the first molecule is between its atom and one of the second."""
+    for molecule in everything["handovers"]["train"][:60]:
+        first, second = map(list, Chem.GetMolFrags(molecule.rdmol))
+        assert 1 <= len(molecule.positions) <= 8
+        hetero = np.isin(molecule.numbers, (7, 8, 16))
+        for positions in molecule.positions:
+            distances = cdist(positions, positions)
+            ways = [
+                (distances[d, h], distances[h, a], distances[d, a])
+                for d in first
+                for a in second
+                for h in first
+                if hetero[d] and hetero[a] and molecule.rdmol.GetBondBetweenAtoms(d, h)
+                if molecule.numbers[h] == 1 and 2.0 < distances[d, a] < 3.3
+            ]
+            there, on, whole = min(ways, key=lambda way: way[0] + way[1] - way[2])
+            assert there + on - whole < 0.5  # nearly a straight line
+            assert min(there, on) > 0.5
 
 
 @slow

@@ -14,6 +14,7 @@ from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
 from distill.data.sets.fragments import fragments
+from distill.data.sets.handovers import handovers
 from distill.data.sets.ionized import ionized
 from distill.data.sets.ions import ions
 from distill.data.sets.mutated import mutated
@@ -31,6 +32,7 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "recombined": recombined,
     "dimers": dimers,
     "clusters": clusters,
+    "handovers": handovers,
     "ions": ions,
     "ionized": ionized,
     "small": small,
