@@ -280,6 +280,13 @@ def label(
     hopped: Annotated[
         float, typer.Option(help="Fraction with a hydrogen between two of N, O and S.")
     ] = 0.0,
+    handed: Annotated[
+        int,
+        typer.Option(
+            help="So many more, at most, for 20 geometries: with the hydrogen of a hydrogen bond "
+            "on its way to the other side."
+        ),
+    ] = 0,
     strained: Annotated[
         int,
         typer.Option(
@@ -330,6 +337,7 @@ def label(
         turned=turned,
         hopped=hopped,
         strained=strained,
+        handed=handed,
         md=md,
         seed=seed,
     )

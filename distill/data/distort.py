@@ -15,6 +15,10 @@ HOP = 2.8
 """Å: they hop no farther than from one such atom to another as near as this."""
 HALFWAY = 1.25
 """Å: a hydrogen halfway between two atoms is at least as far from both."""
+BOND = 2.9
+"""Å: the longest hydrogen bond, from N, O or S to another, that a hydrogen is moved along."""
+NEAREST = 0.9
+"""Å: there it stays as far from both."""
 ROTATABLE = Chem.MolFromSmarts("[!$([D1;!#1]);!$(*#*)]-&!@[!$([D1;!#1]);!$(*#*)]")
 RELAXATION = 30
 """Steps of the force field after a torsion has been turned: neighbours give way, no more."""
@@ -73,6 +77,31 @@ def hopped(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np
     moved = np.array(positions, dtype=float)
     moved[hydrogen] = positions[donor] + rng.uniform(0.35, 0.65) * way + aside * away
     return moved
+
+
+def handed(
+    mol: Chem.Mol, positions: np.ndarray, count: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """The hydrogen of a hydrogen bond at ``count`` places between N, O or S and another; none where
+    there is no such bond, or only to the neighbour of a neighbour, as in a carboxyl group."""
+    far = Chem.GetDistanceMatrix(mol) > 2
+    bonds = []
+    for hydrogen in (a for a in mol.GetAtoms() if a.GetAtomicNum() == 1 and a.GetDegree() == 1):
+        (donor,) = hydrogen.GetNeighbors()
+        for acceptor in mol.GetAtoms():
+            d, h, a = donor.GetIdx(), hydrogen.GetIdx(), acceptor.GetIdx()
+            if donor.GetAtomicNum() in HETERO and acceptor.GetAtomicNum() in HETERO and far[d, a]:
+                lengths = np.linalg.norm(positions[[d, h, h]] - positions[[a, d, a]], axis=1)
+                if 2 * NEAREST < lengths[0] < BOND and lengths[1] < lengths[2] < lengths[0]:
+                    bonds.append((d, h, a, lengths[0]))
+    if not bonds:
+        return []
+    d, h, a, length = bonds[rng.integers(len(bonds))]
+    way = (positions[a] - positions[d]) / length
+    moved = np.repeat(np.array(positions, dtype=float)[None], count, axis=0)
+    edges = np.linspace(NEAREST, length - NEAREST, count + 1)
+    moved[:, h] = positions[d] + rng.uniform(edges[:-1], edges[1:])[:, None] * way
+    return list(moved)
 
 
 def turned(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

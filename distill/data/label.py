@@ -128,7 +128,7 @@ def task_key(molecule: Molecule, work: Work) -> str:
     digest.update(np.asarray(molecule.numbers, dtype="<i8").tobytes())
     if isinstance(work, Sampling):
         text = repr(work)
-        for later in (" strained=0,", " stretch=(0.85, 1.35),", " hopped=0.0,"):
+        for later in (" strained=0,", " stretch=(0.85, 1.35),", " hopped=0.0,", " handed=0,"):
             text = text.replace(later, "")  # files of before there was this are gone on with
         digest.update(text.encode())
         for positions in molecule.positions:

@@ -21,7 +21,7 @@ from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from distill.data.distort import displaced, hopped, placed, stretched, turned
+from distill.data.distort import displaced, handed, hopped, placed, stretched, turned
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
@@ -46,8 +46,9 @@ class Sampling:
     ``thinning`` Å (see `thin`) are dropped. ``md`` says whose forces move the atoms: FORCE_FIELD,
     a student by its name or path, whose geometries are nearer to the teacher's, or TEACHER, which
     costs a label a step. ``strained`` adds, to a student's MD, at most so many geometries in which
-    it is about to break a bond (see `student_md`). ``given`` adds the geometries that the user
-    gave, beyond ``frames``. The same ``seed`` gives the same geometries.
+    it is about to break a bond (see `student_md`). ``handed`` adds, at most, so many in which the
+    hydrogen of a hydrogen bond is on its way to the other side. ``given`` adds the geometries that
+    the user gave, beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
     frames: int = 10
@@ -62,6 +63,7 @@ class Sampling:
     turned: float = 0.0
     hopped: float = 0.0
     strained: int = 0
+    handed: int = 0
     thinning: float = 0.02
     given: bool = True
     md: str = FORCE_FIELD
@@ -72,6 +74,8 @@ class Sampling:
             raise DistillError("frames must be 0 or more, conformers and steps 1 or more.")
         if not self.temperatures or min(self.temperatures) <= 0:
             raise DistillError("Give at least one temperature, each above 0 K.")
+        if self.handed < 0:
+            raise DistillError("handed, a number of geometries, must be 0 or more.")
         if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
             raise DistillError("strained geometries come from a student's MD: name one as md.")
         fractions = (self.displaced, self.stretched, self.turned, self.hopped)
@@ -99,13 +103,29 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
     digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     frames = _dynamics(molecule, sampling, rng, teacher) if sampling.frames else []
+    passed = _handed(frames, molecule, sampling.handed, rng)
     _distort(frames, molecule, sampling, rng)
     if sampling.given:
         frames = [Frame(p, "given") for p in molecule.positions] + frames
     if len(frames) > 1 and sampling.thinning > 0:
         kept = thin(np.array([frame.positions for frame in frames]), sampling.thinning)
         frames = [frames[k] for k in kept]
-    return frames
+    return frames + passed
+
+
+def _handed(
+    frames: list[Frame], molecule: Molecule, count: int, rng: np.random.Generator
+) -> list[Frame]:
+    """``count`` places of a hydrogen in a hydrogen bond, of one frame or shared among several."""
+    if not count or molecule.rdmol is None:
+        return []
+    each = max(1, count // max(1, len(frames)))
+    return [
+        Frame(positions, "handed", frame.temperature)
+        for frame in frames
+        for positions in handed(molecule.rdmol, frame.positions, each, rng)
+        if not geometry_problem(positions)
+    ][:count]
 
 
 def _distort(

@@ -73,6 +73,28 @@ def test_hydrogens_on_their_way() -> None:
             assert to_hydroxyl < 1.2 < 1.5 < to_carbonyl
 
 
+def test_hydrogens_handed_over() -> None:
+    """Of salicylic acid's phenol, along the bond to the acid; acetic acid has no such bond."""
+    acid = from_smiles("O=C(O)c1ccccc1O")
+    plan = Sampling(frames=2, displaced=0.0, handed=8, **QUICK)
+    frames = sample(acid, plan)
+    plain = [f.positions for f in frames if f.source == "mmff94-md"]
+    moved = [f.positions for f in frames if f.source == "handed"]
+    assert len(plain) == 2 and 4 <= len(moved) <= 8
+    ratios = []
+    for positions in moved:
+        change = min((np.abs(positions - x).sum(1) > 1e-9 for x in plain), key=np.sum)
+        (hydrogen,) = np.flatnonzero(change)
+        assert acid.numbers[hydrogen] == 1
+        oxygens = positions[acid.numbers == 8]
+        one, other = np.sort(np.linalg.norm(oxygens - positions[hydrogen], axis=1))[:2]
+        assert one > 0.89
+        ratios.append(one / (one + other))
+    assert np.ptp(ratios) > 0.1  # not all at one place
+    lonely = sample(from_smiles("CC(=O)O"), plan)
+    assert {f.source for f in lonely} == {"mmff94-md"}
+
+
 def test_bonds_stretched_as_far_as_asked() -> None:
     plan = Sampling(frames=6, displaced=0.0, stretched=1.0, stretch=(1.5, 1.6), **QUICK)
     mol = ETHANOL.rdmol
