@@ -226,8 +226,8 @@ seconds), where the learning rate went by the clock and labels were rounded to 1
 Tried and not shipped: the last run of `tiny` for `ultra-tiny`. It had 0.1295 instead of 0.1392 eV/Å
 on VALIDATION, and 0.137 instead of 0.257 on ions, but in 100 ps at 300 K it took the proton of
 quinapril's acid to its ester, into a well that the teacher has not. With HOPS and the set handovers
-too, a proton's way costs it 0.3 eV too much or too little instead of 1.1 (`benchmarks/handover.py`),
-and still quinapril and cefpiramide lose one in 100 ps at 300 K. `tiny` with a run like the last of
-`original` had 0.099 instead of 0.101 on VALIDATION; `original` with 32,000 more steps, with the set
-handovers and 2,500 molecules that `distill.pretrained.choose` found, 0.064 instead of 0.060."""
+a proton's way costs it 0.3 eV too much or too little, not 1.1 (`benchmarks/handover.py`); still
+quinapril and cefpiramide lose one in 100 ps at 300 K. `tiny` with a run like the last of `original`
+had 0.099 instead of 0.101 on VALIDATION; `original` with 32,000 more steps, the set handovers and
+2,500 molecules that `distill.pretrained.choose` found, 0.064 instead of 0.060."""
 SEED = 0
