@@ -29,7 +29,7 @@ from distill.student.neighbours import neighbour_list
 ATOMS = (20, 50, 1000, 10_000, 100_000)
 PRECISIONS = ("ieee", "tf32x3")
 COMPARED = 10_000
-"""Atoms, at most: float64 through torch takes 1 MB each."""
+"""Atoms, at most, whose forces are compared: float64 through torch takes 1 MB each."""
 ROUNDS = 7
 SKIN = 1.0
 
@@ -39,6 +39,15 @@ def on_device(atoms: Atoms, reach: float) -> tuple[torch.Tensor, ...]:
     edges, shift = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, reach)
     arrays = (atoms.positions, atoms.numbers, edges, shift)
     return tuple(torch.tensor(array, device="cuda") for array in arrays)
+
+
+def prepared(size: str, atoms: Atoms, precision: str) -> tuple[GraphedStudent, torch.Tensor, int]:
+    """A graph that has its edges, the positions to evaluate, and how many edges there are."""
+    student = load_student(size)
+    positions, numbers, edges, shift = on_device(atoms, student.cutoff + SKIN)
+    graph = GraphedStudent(CudaStudent(student, precision=precision), numbers, edges.shape[1])
+    graph.set_edges(edges, shift, by_centre=True)
+    return graph, positions, edges.shape[1]
 
 
 def microseconds(graph: GraphedStudent, positions: torch.Tensor) -> list[float]:
@@ -60,17 +69,13 @@ def microseconds(graph: GraphedStudent, positions: torch.Tensor) -> list[float]:
 
 def measure(size: str, atoms: Atoms, precision: str, exact: torch.Tensor | None) -> dict[str, Any]:
     """One row. exact: the forces in float64."""
-    student = load_student(size)
-    arguments = on_device(atoms, student.cutoff + SKIN)
-    positions, numbers, edges, shift = arguments
-    graph = GraphedStudent(CudaStudent(student, precision=precision), numbers, edges.shape[1])
-    graph.set_edges(edges, shift, by_centre=True)
+    graph, positions, edges = prepared(size, atoms, precision)
     forces = graph.evaluate(positions)[1].clone()
     again = graph.evaluate(positions)[1]
     rounds = microseconds(graph, positions)
     us = float(np.median(rounds))
     return {
-        "size": size, "atoms": len(atoms), "edges": edges.shape[1], "precision": precision,
+        "size": size, "atoms": len(atoms), "edges": edges, "precision": precision,
         "us_per_step": us, "least": min(rounds), "most": max(rounds),
         "ns_per_day_at_1_fs": 86_400.0 / us, "atom_steps_per_s": 1e6 * len(atoms) / us,
         "same_twice": bool(torch.equal(forces, again)),
@@ -86,10 +91,7 @@ def exact_forces(size: str, atoms: Atoms) -> torch.Tensor:
 
 def profile(size: str, atoms: Atoms, precision: str) -> str:
     """The kernels by the time that they take."""
-    student = load_student(size)
-    positions, numbers, edges, shift = on_device(atoms, student.cutoff + SKIN)
-    graph = GraphedStudent(CudaStudent(student, precision=precision), numbers, edges.shape[1])
-    graph.set_edges(edges, shift, by_centre=True)
+    graph, positions, _ = prepared(size, atoms, precision)
     graph.evaluate(positions)
     activities = [torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as found:

@@ -41,13 +41,13 @@ def scan(students: list[str], molecule: Molecule) -> dict[str, Any] | None:
     assert molecule.rdmol is not None
     (start,) = first_geometries(molecule, 1, 0)
     way = handed(molecule.rdmol, start, PLACES, np.random.default_rng(0))
-    labels = teacher().label([molecule.atoms(positions) for positions in way])
-    if not way or any(label.error for label in labels):
+    atoms = [molecule.atoms(positions) for positions in way]
+    labels = teacher().label(atoms)
+    if not atoms or any(label.error for label in labels):
         return None
     found = {"teacher": [label.energy for label in labels]}
     for name in students:
         calculator = StudentCalculator(load_student(name))
-        atoms = [molecule.atoms(positions) for positions in way]
         found[name] = [float(calculator.get_potential_energy(one)) for one in atoms]
     return {name: (np.array(e) - e[0]).tolist() for name, e in found.items()}
 
@@ -63,14 +63,18 @@ def main() -> None:
     molecules = {m.name: m for m in read_molecules(arguments.source)}
     tasks = {name: (arguments.students, molecule) for name, molecule in molecules.items()}
     scans = {n: s for n, s in in_processes(scan, tasks, arguments.workers) if s is not None}
-    table = Table("student", "molecules", "median", "90 %", "largest", "beyond 1 eV")
+    table = Table(
+        "student", "molecules", "median", "90 %", "largest", "beyond 1 eV", "of these wells"
+    )
     summary = {}
     for name in arguments.students:
-        worst = [np.abs(np.subtract(s[name], s["teacher"])).max() for s in scans.values()]
+        errors = [np.subtract(s[name], s["teacher"]) for s in scans.values()]
+        signed = np.array([e[np.abs(e).argmax()] for e in errors])
+        worst = np.abs(signed)
         summary[name] = {
             "molecules": len(worst), "median": float(np.median(worst)),
             "90 %": float(np.quantile(worst, 0.9)), "largest": float(np.max(worst)),
-            "beyond 1 eV": int(np.sum(np.array(worst) > 1.0)),
+            "beyond 1 eV": int((worst > 1.0).sum()), "of these wells": int((signed < -1.0).sum()),
         }  # fmt: skip
         cells = (f"{x:.2f}" if isinstance(x, float) else str(x) for x in summary[name].values())
         table.add_row(name, *cells)

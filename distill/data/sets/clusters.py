@@ -13,8 +13,15 @@ import numpy as np
 from ase.data import vdw_radii
 from rdkit import Chem
 
-from distill.data.molecules import Molecule, from_rdkit
-from distill.data.sets.dimers import CONTACT, MONOMERS, contact_distance, embedded, turned_about
+from distill.data.molecules import Molecule
+from distill.data.sets.dimers import (
+    CONTACT,
+    MONOMERS,
+    contact_distance,
+    embedded,
+    together,
+    turned_about,
+)
 from distill.data.sets.split import hash_of
 
 COUNT = 1600
@@ -73,8 +80,4 @@ def _cluster(names: tuple[str, ...], mols: list[Chem.Mol]) -> Molecule:
                 x = x + contact_distance(there, x, direction, reach) * direction
             placed[k] = x
         geometries.append(np.concatenate([placed[k] for k in range(len(mols))]))
-    whole = mols[0]
-    for mol in mols[1:]:
-        whole = Chem.CombineMols(whole, mol)
-    Chem.SanitizeMol(whole)  # rings are to be found anew
-    return from_rdkit(whole, name, geometries)
+    return together(name, mols, geometries)

@@ -6,7 +6,8 @@ are 0.8 to 1.3 times the sum of their van der Waals radii apart.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, reduce
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -64,9 +65,14 @@ def _pair(name: str, a: Chem.Mol, b: Chem.Mol) -> Molecule:
         direction /= np.linalg.norm(direction)
         away = contact_distance(x, y, direction, rng.uniform(*CONTACT) * touching)
         geometries.append(np.concatenate([x, y + away * direction]))
-    both = Chem.CombineMols(a, b)
-    Chem.SanitizeMol(both)  # rings are to be found anew
-    return from_rdkit(both, name, geometries)
+    return together(name, (a, b), geometries)
+
+
+def together(name: str, mols: Sequence[Chem.Mol], geometries: Sequence[np.ndarray]) -> Molecule:
+    """Several molecules as one, with geometries (N, 3) in Å of all."""
+    whole = reduce(Chem.CombineMols, mols)
+    Chem.SanitizeMol(whole)  # rings are to be found anew
+    return from_rdkit(whole, name, geometries)
 
 
 def contact_distance(x: np.ndarray, y: np.ndarray, along: np.ndarray, reach: np.ndarray) -> float:

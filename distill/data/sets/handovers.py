@@ -16,8 +16,8 @@ from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
 from distill.data.distort import HETERO
-from distill.data.molecules import Molecule, from_rdkit
-from distill.data.sets.dimers import MONOMERS, embedded
+from distill.data.molecules import Molecule
+from distill.data.sets.dimers import MONOMERS, embedded, together
 from distill.data.sets.split import hash_of
 
 MORE = {
@@ -58,9 +58,7 @@ def handovers() -> tuple[Molecule, ...]:
             rng = np.random.default_rng(hash_of(name))
             geometries = [x for _ in range(GEOMETRIES) for x in face_to_face(a, b, rng)]
             if geometries:
-                both = Chem.CombineMols(a, b)
-                Chem.SanitizeMol(both)  # rings are to be found anew
-                found.append(from_rdkit(both, name, geometries))
+                found.append(together(name, (a, b), geometries))
     return tuple(found)
 
 
