@@ -18,6 +18,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 from pool import in_processes
+from stability import drift, of_bonds, summary
 
 from distill import load_student
 from distill.data.explore import first_geometries
@@ -71,9 +72,7 @@ def langevin(
     seconds = time.monotonic() - started
     return {
         "picoseconds": steps / 1000,
-        "bonds": len(bonds),
-        "broken_bonds": int((longest > 1.5).sum() + (~np.isfinite(longest)).sum()),
-        "longest_relative_bond": float(longest.max()),
+        **of_bonds(longest),
         "mean_temperature_k": float(np.mean(temperatures[len(temperatures) // 10 :])),
         "ms_per_step": 1000 * seconds / steps,
         "ns_per_day": steps * 1e-6 / seconds * 86400,
@@ -99,12 +98,7 @@ def nve(student: Student, molecule: Molecule, picoseconds: float, seed: int) -> 
         energies.append(
             (state.getKineticEnergy() + state.getPotentialEnergy())._value / KJ_PER_MOL_PER_EV / n
         )
-    slope, _ = np.polyfit(times, energies, 1)
-    return {
-        "picoseconds": picoseconds,
-        "drift_mev_per_atom_per_ps": 1000 * float(slope),
-        "fluctuation_mev_per_atom": 1000 * float(np.std(energies)),
-    }
+    return drift(picoseconds, np.array(times), np.array(energies))
 
 
 def judge(
@@ -119,23 +113,6 @@ def judge(
             f"{kelvin:g} K": langevin(student, molecule, kelvin, ps, seed)
             for kelvin in temperatures
         },
-    }
-
-
-def summary(molecules: dict[str, dict]) -> dict:
-    """Molecules that stayed whole at each temperature, and the largest drift."""
-    runs: dict[str, list[dict]] = {}
-    for molecule in molecules.values():
-        for temperature, run in molecule["langevin"].items():
-            runs.setdefault(temperature, []).append(run)
-    drifts = [abs(m["nve"]["drift_mev_per_atom_per_ps"]) for m in molecules.values()]
-    return {
-        **{
-            f"whole at {kelvin}": f"{sum(r['broken_bonds'] == 0 for r in those)} of {len(those)}"
-            for kelvin, those in runs.items()
-        },
-        "largest drift (meV/atom/ps)": max(drifts),
-        "median drift (meV/atom/ps)": float(np.median(drifts)),
     }
 
 

@@ -180,6 +180,23 @@ HARD = (
 """Of recombined:train and ionized:train, the 2,500 molecules on which `original` before and after
 its fourth run disagreed most: see `distill.pretrained.choose`."""
 
+HANDED = Sampling(
+    frames=1, md="scout", temperatures=(300.0,), conformers=1, displaced=0.0, handed=6, seed=3
+)
+HANDED_OVER = (
+    Part("handed-drugs", "drugs:train", HANDED),
+    Part("handed-chembl", "chembl:train", HANDED),
+)
+"""Protons on their way across hydrogen bonds of the molecules' own."""
+ONCE = Sampling(
+    frames=1, md="scout", temperatures=(400.0,), conformers=1, displaced=0.0, seed=4
+)
+MANY = (
+    Part("analogues", "analogues:train", ONCE),
+    Part("recombined", "recombined:train", ONCE),
+)
+"""As many kinds of molecules as there was time for."""
+
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
 )

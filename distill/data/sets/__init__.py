@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from distill.data.molecules import Molecule
+from distill.data.sets.analogues import analogues
 from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
@@ -37,6 +38,7 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "ionized": ionized,
     "small": small,
     "mutated": mutated,
+    "analogues": analogues,
 }
 
 

@@ -17,7 +17,7 @@ from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
 from distill.data.molecules import Molecule, closed_shells
-from distill.data.sets.fragments import fragments, of_size
+from distill.data.sets.fragments import HEAVY_ATOMS, fragments, of_size
 from distill.data.sets.small import small
 from distill.data.sets.split import hash_of, split_of
 
@@ -90,8 +90,11 @@ def mutated() -> tuple[Molecule, ...]:
     return closed_shells(drawn())
 
 
-def mutant(smiles: str, rng: np.random.Generator) -> str:
-    """Canonical SMILES after one to three of CHANGES; its own where none has a place."""
+def mutant(smiles: str, rng: np.random.Generator, heavy_atoms: range = HEAVY_ATOMS) -> str:
+    """Canonical SMILES after one to three of CHANGES; its own where none has a place.
+
+    heavy_atoms: how many it may have then.
+    """
     reactions = _reactions()
     for _ in range(int(rng.integers(1, 4))):
         mol = Chem.MolFromSmiles(smiles)
@@ -101,7 +104,7 @@ def mutant(smiles: str, rng: np.random.Generator) -> str:
             if not products:
                 continue
             (product,) = products[rng.integers(len(products))]
-            made = of_size(Chem.MolToSmiles(product))
+            made = of_size(Chem.MolToSmiles(product), heavy_atoms)
             if made:
                 smiles = made
                 break
