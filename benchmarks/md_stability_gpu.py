@@ -3,10 +3,10 @@
     python benchmarks/md_stability_gpu.py starts original drugs:test:24 -o starts.npz
     python benchmarks/md_stability_gpu.py run original starts.npz --temperatures 300 500 -o x.json
 
-``starts`` relaxes the molecules (OpenMM, on the CPU); ``run`` needs torch and triton only. The MD
-is that of there: Langevin at 1 fs (the middle scheme of Zhang, Liu, Yan, Tuckerman, Liu, J. Phys.
-Chem. A 123, 6056 (2019), which is OpenMM's), velocity Verlet at 0.5 fs, other random numbers. Fifty
-steps are one CUDA graph. All pairs of a molecule are listed, so no list is ever made again.
+``starts`` relaxes the molecules (OpenMM, on the CPU); ``run`` needs no OpenMM. The MD is that of
+there: Langevin at 1 fs (the middle scheme of Zhang, Liu, Yan, Tuckerman, Liu, J. Phys. Chem. A 123,
+6056 (2019), which is OpenMM's), velocity Verlet at 0.5 fs, other random numbers. Fifty steps are
+one CUDA graph. All pairs of a molecule are listed, so no list is ever made again.
 """
 
 import argparse

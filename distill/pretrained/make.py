@@ -88,12 +88,15 @@ def make_student(
     }  # fmt: skip
 
     graphs: list[Graph] = []
+    of_file: dict[Path, list[Graph]] = {}
     runs = recipe.RUNS[size]
     outs = [folder / f"train-{size}-{k + 1}" for k in range(len(runs))]
     for k, (run, out) in enumerate(zip(runs, outs)):
         for leg in run.legs:
-            loaded = {name: tame(load_graphs(files[name], student)) for name in set(leg.sets)}
-            graphs = graphs + [graph for name in leg.sets for graph in loaded[name]]
+            joining = [file for name in leg.sets for file in files[name]]
+            for file in joining:
+                of_file[file] = of_file.get(file) or tame(load_graphs([file], student))
+            graphs = graphs + [graph for file in joining for graph in of_file[file]]
             if leg is runs[0].legs[0]:
                 fit_reference(student, graphs)
             ends, steps = leg is run.legs[-1], round(share * leg.until)
@@ -111,7 +114,7 @@ def make_student(
 
     student.latent = fit_latent(student, graphs, valid)
     geometries = len(set(map(id, graphs)))  # some are there more than once
-    trained_on = [file for name in sets_of(size) for file in files[name]]
+    trained_on = list(dict.fromkeys(file for name in sets_of(size) for file in files[name]))
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
         "training_set": training_set(trained_on, geometries),

@@ -163,6 +163,7 @@ HOPS = (
     Part("hops-ionized", "ionized:train:800", HOPPING),
 )
 """BARRIERS for all kinds of molecules."""
+HOPS_OF_MOLECULES = HOPS[:3]
 
 HANDOVERS = (Part("handovers", "handovers:train", Sampling(frames=0)),)
 """With them and HARD the largest error of the energy on a proton's way across a hydrogen bond is
@@ -188,14 +189,13 @@ HANDED_OVER = (
     Part("handed-chembl", "chembl:train", HANDED),
 )
 """Protons on their way across hydrogen bonds of the molecules' own."""
-ONCE = Sampling(
-    frames=1, md="scout", temperatures=(400.0,), conformers=1, displaced=0.0, seed=4
-)
-MANY = (
-    Part("analogues", "analogues:train", ONCE),
-    Part("recombined", "recombined:train", ONCE),
-)
-"""As many kinds of molecules as there was time for."""
+ONCE = Sampling(frames=1, md="scout", temperatures=(400.0,), conformers=1, displaced=0.0, seed=4)
+RECOMBINED = (Part("recombined", "recombined:train", ONCE),)
+MANY = (Part("analogues", "analogues:train", ONCE), *RECOMBINED)
+"""As many kinds of molecules as there was time for: at the end of its fourth run `original` went on
+to learn what it was shown (0.093 to 0.072 eV/Å), and little of VALIDATION (0.0654 to 0.0646)."""
+DRUGS = TRAIN[1:2]
+CHEMBL = WIDER[:1]
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -243,28 +243,45 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.5, decay=35 / 64, energy_weight=2.0,
         ),
         Run((Leg(68_000, ("HOPS",)),), rate=0.75, decay=0.6, energy_weight=2.0, batch=4),
-        Run((Leg(32_000, ("HANDOVERS", "HARD") * 2),), rate=0.3, decay=0.85, energy_weight=2.0),
+        Run(
+            (Leg(41_633, ("HANDOVERS", "HANDED_OVER", *("HARD", "MANY") * 2)),),
+            rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
+        ),
     ),
     "tiny": (
         Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
         Run((Leg(80_000, ("BARRIERS", "WIDER") * 2),), rate=0.5),
         Run((Leg(80_000, ("SMALL", "SMALL", "MUTATED")),), rate=0.5, decay=0.85, energy_weight=2.0),
+        Run(
+            (Leg(22_943, ("HOPS",) * 2),), rate=0.75, decay=0.6, energy_weight=2.0, batch=4,
+        ),
+        Run(
+            (Leg(29_690, ("HANDOVERS", "HANDED_OVER", "CHEMBL",
+                          *("HARD", "MANY", "DRUGS") * 2)),),
+            rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
+        ),
     ),
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
         Run((Leg(60_000, ("BARRIERS",) * 2),), rate=0.2),
+        Run(
+            (Leg(230_000, ("DRUGS", "SMALL", "HOPS_OF_MOLECULES", "HANDOVERS",
+                           *("CHEMBL", "RECOMBINED", "HANDED_OVER") * 2)),),
+            rate=0.75, decay=0.6, energy_weight=2.0,
+        ),
     ),
 }  # fmt: skip
-"""How each size is trained. The shipped `original` had its run of batch 4 on a GPU (an H200, 520
-seconds), where the learning rate went by the clock and labels were rounded to 1e-4 Å and 5e-4 eV/Å.
+"""How each size is trained. The runs of more than one batch were on a GPU (an H200: 520 and 350
+seconds for `original`, 230 and 141 for `tiny`), where the learning rate went by the clock and labels
+were rounded (to 1.5e-4 Å and 1e-3 eV/Å in the last). The last two also had 1,408 geometries, twice
+each, of a set that is here no more: what MENDING is, by the MD of an `ultra-tiny` that was thrown
+away. The last of `ultra-tiny` had its sets in another order.
 
-Before the fifth run `original` had 0.060 instead of 0.064 eV/Å on VALIDATION, but wells and walls
-of 10 eV on the way of some protons, and 0.67 eV/Å on a test drug (clofazimine) that has 0.13 now.
+Before its last run `original` had 0.060 instead of 0.058 eV/Å on VALIDATION (ChEMBL's validation
+molecules: 0.065, 0.057), `tiny` 0.099 instead of 0.096, `ultra-tiny` 0.139 instead of 0.127. Another
+last run of `original`, 32,000 steps of batch 1 without MANY and HANDED_OVER, had 0.064.
 
-Tried and not shipped: the last run of `tiny` for `ultra-tiny`. It had 0.1295 instead of 0.1392 eV/Å
-on VALIDATION, and 0.137 instead of 0.257 on ions, but in 100 ps at 300 K it took the proton of
-quinapril's acid to its ester, into a well that the teacher has not. With HOPS and HANDOVERS, too, a
-proton's way costs it 0.3 eV too much or too little, not 1.1; still quinapril and cefpiramide lose
-one in 100 ps at 300 K. `tiny` with a run like the fourth of `original` had 0.099 instead of 0.101.
+Tried for `ultra-tiny` and not shipped: the third run of `tiny`, also with HOPS and HANDOVERS after
+it. In 100 ps at 300 K it lost the proton of quinapril's or cefpiramide's acid to a C=O.
 """
 SEED = 0
