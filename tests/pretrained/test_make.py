@@ -44,7 +44,8 @@ def test_a_small_budget_runs_to_the_end(
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--steps", "60"])
     main()
-    assert load_student(tmp_path / "ultra-tiny.safetensors").card["training"]["steps"] == 60 + 14 + 53
+    trained = load_student(tmp_path / "ultra-tiny.safetensors").card["training"]
+    assert trained["steps"] == 60 + 14 + 53
 
     # --judge looks at the test set again, and leaves the weights as they are
     monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--judge"])

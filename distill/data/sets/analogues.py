@@ -1,7 +1,7 @@
-"""Drugs and molecules of ChEMBL with one to three changes: the kinds of atoms of ``mutated``, in the
-surroundings that a drug has.
+"""Drugs and molecules of ChEMBL with one to three changes.
 
-An analogue has the split of its own scaffold, and a parent of that split.
+The kinds of atoms of ``mutated``, in the surroundings that a drug has. An analogue has the split of
+its own scaffold, and a parent of that split.
 """
 
 from __future__ import annotations
