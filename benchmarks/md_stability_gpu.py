@@ -27,7 +27,6 @@ from distill import load_student
 from distill.evaluate.report import provenance
 from distill.kernels.cuda import CudaStudent
 
-Forces = Callable[[], None]
 STEPS = 50
 """Of one graph."""
 
@@ -77,7 +76,7 @@ class Walk:
         positions: Tensor,
         energies: Tensor,
         forces: Tensor,
-        evaluate: Forces,
+        evaluate: Callable[[], None],
         seed: int,
     ):
         def per_atom(array: np.ndarray) -> Tensor:

@@ -18,10 +18,10 @@ from ase.calculators.calculator import Calculator
 from ase.constraints import FixBondLengths
 from ase.optimize import BFGS
 from ase_teacher import TeacherCalculator
-from rdkit import Chem
 from rich.console import Console
 from rich.table import Table
 
+from distill.data.distort import hydrogen_bonds
 from distill.data.explore import first_geometries
 from distill.data.molecules import Molecule, read_molecules
 from distill.evaluate.report import provenance
@@ -34,19 +34,17 @@ STEPS = 100
 
 
 def hydrogen_bond(molecule: Molecule) -> tuple[np.ndarray, int, int, int] | None:
-    """A geometry, and donor, hydrogen and acceptor of the shortest hydrogen bond; None without."""
-    mol, best = molecule.rdmol, None
-    assert mol is not None
-    hetero = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() in (7, 8, 16)]
-    far = Chem.GetDistanceMatrix(mol) > 2
-    for positions in first_geometries(molecule, CONFORMERS, 0):
-        for donor in hetero:
-            for atom in mol.GetAtomWithIdx(donor).GetNeighbors():
-                for acceptor in hetero if atom.GetAtomicNum() == 1 else ():
-                    length = np.linalg.norm(positions[atom.GetIdx()] - positions[acceptor])
-                    if far[donor, acceptor] and length < (best[0] if best else 2.5):
-                        best = (length, positions, donor, atom.GetIdx(), acceptor)
-    return best[1:] if best else None
+    """A geometry, and donor, hydrogen and acceptor of its hydrogen bond; None without.
+
+    Of several conformers and bonds, where the hydrogen is nearest to its acceptor.
+    """
+    assert molecule.rdmol is not None
+    found = [
+        (float(np.linalg.norm(x[hydrogen] - x[acceptor])), x, donor, hydrogen, acceptor)
+        for x in first_geometries(molecule, CONFORMERS, 0)
+        for donor, hydrogen, acceptor, _ in hydrogen_bonds(molecule.rdmol, x)
+    ]
+    return min(found, key=lambda bond: bond[0])[1:] if found else None
 
 
 def relaxed(atoms: Atoms) -> float:

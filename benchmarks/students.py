@@ -142,10 +142,16 @@ def stability(found: dict[str, dict]) -> str:
     """What `md_stability.py` measured."""
     keys = list(dict.fromkeys(key for f in found.values() for key in f["summary"]))
     rows = [
-        [f"`{size}`", *(shown(report["summary"].get(key, "")) for key in keys)]
+        [
+            f"`{size}`",
+            *(shown(report["summary"].get(key, "")) for key in keys),
+            " and ".join(
+                sorted({f"{m['nve']['picoseconds']:g}" for m in report["molecules"].values()})
+            ),
+        ]
         for size, report in found.items()
     ]
-    return table(["student", *keys], rows)
+    return table(["student", *keys, "NVE (ps)"], rows)
 
 
 def fine_tuning(found: dict[str, Any]) -> str:
@@ -214,7 +220,7 @@ def document(folder: Path, figures: Path) -> str:
     if found := read(folder, "stability-{}.json"):
         parts += [
             "## 100 ps of MD of test drugs",
-            "The first 24, as far as they were run: Langevin MD, 20 ps of NVE at 0.5 fs. A drug "
+            "The first 24, as far as they were run: Langevin MD, and NVE at 0.5 fs. A drug "
             "is whole when no bond has been half as long again as at the start.\n",
             stability(found),
         ]

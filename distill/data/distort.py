@@ -84,6 +84,22 @@ def handed(
 ) -> list[np.ndarray]:
     """The hydrogen of a hydrogen bond at ``count`` places between N, O or S and another; none where
     there is no such bond, or only to the neighbour of a neighbour, as in a carboxyl group."""
+    bonds = hydrogen_bonds(mol, positions)
+    if not bonds:
+        return []
+    d, h, a, length = bonds[rng.integers(len(bonds))]
+    way = (positions[a] - positions[d]) / length
+    moved = np.repeat(np.array(positions, dtype=float)[None], count, axis=0)
+    edges = np.linspace(NEAREST, length - NEAREST, count + 1)
+    moved[:, h] = positions[d] + rng.uniform(edges[:-1], edges[1:])[:, None] * way
+    return list(moved)
+
+
+def hydrogen_bonds(mol: Chem.Mol, positions: np.ndarray) -> list[tuple[int, int, int, float]]:
+    """Donor, hydrogen, acceptor, and how far donor and acceptor are apart (Å), of each.
+
+    None to the neighbour of a neighbour, as in a carboxyl group.
+    """
     far = Chem.GetDistanceMatrix(mol) > 2
     bonds = []
     for hydrogen in (a for a in mol.GetAtoms() if a.GetAtomicNum() == 1 and a.GetDegree() == 1):
@@ -94,14 +110,7 @@ def handed(
                 lengths = np.linalg.norm(positions[[d, h, h]] - positions[[a, d, a]], axis=1)
                 if 2 * NEAREST < lengths[0] < BOND and lengths[1] < lengths[2] < lengths[0]:
                     bonds.append((d, h, a, lengths[0]))
-    if not bonds:
-        return []
-    d, h, a, length = bonds[rng.integers(len(bonds))]
-    way = (positions[a] - positions[d]) / length
-    moved = np.repeat(np.array(positions, dtype=float)[None], count, axis=0)
-    edges = np.linspace(NEAREST, length - NEAREST, count + 1)
-    moved[:, h] = positions[d] + rng.uniform(edges[:-1], edges[1:])[:, None] * way
-    return list(moved)
+    return bonds
 
 
 def turned(mol: Chem.Mol, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

@@ -45,8 +45,7 @@ class Run:
     batch: int = 1
 
 
-TRAIN = (
-    Part("drugs-force-field", "drugs:train:700", Sampling(frames=10)),
+DRUGS = (
     Part(
         "drugs",
         "drugs:train",
@@ -55,6 +54,10 @@ TRAIN = (
             displaced=0.05, stretched=0.05, turned=0.1,
         ),
     ),
+)  # fmt: skip
+TRAIN = (
+    Part("drugs-force-field", "drugs:train:700", Sampling(frames=10)),
+    *DRUGS,
     Part(
         "fragments",
         "fragments:train",
@@ -113,7 +116,7 @@ BARRIERS = (
 )  # fmt: skip
 """What keeps a molecule whole: bonds half torn, and protons on their way to another atom. With
 MENDING alone, the proton of an acid still went from one of its O to the other at 500 K."""
-WIDER = (
+CHEMBL = (
     Part(
         "chembl",
         "chembl:train",
@@ -122,6 +125,9 @@ WIDER = (
             displaced=0.05, stretched=0.05, turned=0.1,
         ),
     ),
+)  # fmt: skip
+WIDER = (
+    *CHEMBL,
     Part(
         "ionized",
         "ionized:train:800",
@@ -156,14 +162,13 @@ HOPPING = Sampling(
     frames=3, md="scout", temperatures=(300.0, 500.0), conformers=1, displaced=0.0,
     stretched=0.34, stretch=(1.2, 1.7), hopped=0.66, seed=2,
 )  # fmt: skip
-HOPS = (
+HOPS_OF_MOLECULES = (
     Part("hops-drugs", "drugs:train", HOPPING),
     Part("hops-chembl", "chembl:train", HOPPING),
     Part("hops-fragments", "fragments:train", replace(HOPPING, frames=6)),
-    Part("hops-ionized", "ionized:train:800", HOPPING),
 )
+HOPS = (*HOPS_OF_MOLECULES, Part("hops-ionized", "ionized:train:800", HOPPING))
 """BARRIERS for all kinds of molecules."""
-HOPS_OF_MOLECULES = HOPS[:3]
 
 HANDOVERS = (Part("handovers", "handovers:train", Sampling(frames=0)),)
 """A student that has HOPS alone does not know what a proton costs that crosses a hydrogen bond."""
@@ -196,8 +201,6 @@ RECOMBINED = (Part("recombined", "recombined:train", ONCE),)
 MANY = (Part("analogues", "analogues:train", ONCE), *RECOMBINED)
 """As many kinds of molecules as there was time for: at the end of its fourth run `original` went on
 to learn what it was shown (0.093 to 0.072 eV/Å), and little of VALIDATION (0.0654 to 0.0646)."""
-DRUGS = TRAIN[1:2]
-CHEMBL = WIDER[:1]
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0

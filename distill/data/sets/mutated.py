@@ -9,7 +9,7 @@ half-saturated rings of a purine. The model is the genetic algorithm of Jensen, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -76,14 +76,24 @@ EACH = 6
 @lru_cache(maxsize=1)
 def mutated() -> tuple[Molecule, ...]:
     """All of them, named by their SMILES. Raises DistillError when datamol is missing."""
-    parents = [m.smiles or "" for m in (*fragments(), *small())]
+    return mutants_of([m.smiles or "" for m in (*fragments(), *small())], EACH)
+
+
+def mutants_of(
+    parents: Sequence[str], each: int, heavy_atoms: range = HEAVY_ATOMS, key: str = ""
+) -> tuple[Molecule, ...]:
+    """Of each parent, what comes of so many draws, has its split, and is no parent.
+
+    key: another gives other draws.
+    """
     known = set(parents)
 
     def drawn() -> Iterator[str]:
         for parent in parents:
             home = split_of(parent)
-            for draw in range(EACH):
-                smiles = mutant(parent, np.random.default_rng([hash_of(parent), draw]))
+            for draw in range(each):
+                rng = np.random.default_rng([hash_of(key + parent), draw])
+                smiles = mutant(parent, rng, heavy_atoms)
                 if smiles not in known and split_of(smiles) == home:
                     yield smiles
 
