@@ -263,8 +263,8 @@ def label(
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
             "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
-            "handovers, clusters, ions, ionized, small, mutated, analogues; each train, "
-            "validation, test."
+            "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
+            "train, validation, test."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],

@@ -201,6 +201,18 @@ RECOMBINED = (Part("recombined", "recombined:train", ONCE),)
 MANY = (Part("analogues", "analogues:train", ONCE), *RECOMBINED)
 """As many kinds of molecules as there was time for: at the end of its fourth run `original` went on
 to learn what it was shown (0.093 to 0.072 eV/Å), and little of VALIDATION (0.0654 to 0.0646)."""
+CRYSTALS = (
+    Part(
+        "rigid",
+        "rigid:train",
+        Sampling(
+            frames=3, md="scout", temperatures=(300.0, 500.0, 700.0), conformers=1, displaced=0.0,
+            turned=0.1, seed=5,
+        ),
+    ),
+    Part("exotic", "exotic:train", ONCE),
+)  # fmt: skip
+"""Kinds of atoms that medicinal chemistry leaves out."""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -252,6 +264,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             (Leg(41_633, ("HANDOVERS", "HANDED_OVER", *("HARD", "MANY") * 2)),),
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
+        Run((Leg(58_000, ("CRYSTALS",) * 2),), rate=0.3, decay=0.8, energy_weight=2.0),
     ),
     "tiny": (
         Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
@@ -265,6 +278,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
                           *("HARD", "MANY", "DRUGS") * 2)),),
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
+        Run((Leg(150_000, ("CRYSTALS", "HANDED_OVER")),), rate=0.4, decay=0.8, energy_weight=2.0),
     ),
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),

@@ -12,7 +12,7 @@ from rdkit.Chem import Descriptors
 from rdkit.Chem.rdChemReactions import ReactionFromSmarts
 from scipy.spatial.distance import cdist
 
-from distill.data.molecules import check, from_smiles, read_molecules
+from distill.data.molecules import check, from_smiles, quietly, read_molecules
 from distill.data.sampling import Sampling, sample
 from distill.data.sets import SETS, read_set
 from distill.data.sets.dimers import contact_distance
@@ -22,8 +22,10 @@ from distill.data.sets.ions import IONS
 from distill.data.sets.mutated import CHANGES, mutant
 from distill.data.sets.peptides import RESIDUES
 from distill.data.sets.recombined import joined, put_together
+from distill.data.sets.rigid import entries
 from distill.data.sets.split import IMATINIB, PARACETAMOL, SPLITS, scaffold, split_of
 from distill.elements import ELEMENTS
+from distill.errors import DistillError
 
 slow = pytest.mark.slow  # reads and sorts the whole list
 
@@ -40,6 +42,7 @@ def everything() -> dict[str, dict[str, list]]:
         ("drugs", 1400), ("chembl", 1700), ("fragments", 1000), ("recombined", 5000),
         ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40), ("ionized", 1400),
         ("small", 1400), ("mutated", 11000), ("analogues", 7900), ("handovers", 1600),
+        ("rigid", 3700), ("exotic", 9000),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
@@ -71,7 +74,7 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
 
     kinds = SETS.keys() - {"dimers", "handovers", "clusters"}
     scaffolds = scaffolds_of(kinds)
-    of_drugs = scaffolds_of(kinds - {"chembl", "ionized", "small", "mutated", "analogues"})
+    of_drugs = scaffolds_of({"drugs", "fragments", "recombined", "dipeptides", "ions"})
     for split in SPLITS:
         assert 50 < len(of_drugs[split]) < 5000
     # a dimer of a training molecule and a test molecule is in the test split
@@ -163,6 +166,25 @@ def test_a_mutant_is_the_same_each_time() -> None:
     assert mutants == {mutant("Nc1ccc(O)cc1", np.random.default_rng(k)) for k in range(20)}
     assert len(mutants) > 10
     assert all(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 24 for smiles in mutants)
+
+
+def test_rigid_fragments_are_those_of_open_babel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the library's blocks only the first lines; a sentence where there is no library."""
+    found = entries()
+    assert len(found) > 4000
+    # tetrathiafulvalene and azulene: in crystals, not in drugs
+    canonical = {Chem.MolToSmiles(mol) for s in found if (mol := quietly(Chem.MolFromSmiles, s))}
+    assert {"C1=CSC(=C2SC=CS2)S1", "c1ccc2cccc-2cc1"} <= canonical
+    monkeypatch.setattr("distill.data.sets.rigid.find_spec", lambda name: None)
+    with pytest.raises(DistillError, match="crystals"):
+        entries()
+
+
+@slow
+def test_rigid_fragments_have_charges_of_ions(everything: dict) -> None:
+    for kind in ("rigid", "exotic"):
+        for molecules in everything[kind].values():
+            assert {molecule.charge for molecule in molecules} <= {-2, -1, 0, 1, 2}
 
 
 def test_fragments_of_imatinib() -> None:

@@ -14,6 +14,7 @@ from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
+from distill.data.sets.exotic import exotic
 from distill.data.sets.fragments import fragments
 from distill.data.sets.handovers import handovers
 from distill.data.sets.ionized import ionized
@@ -21,6 +22,7 @@ from distill.data.sets.ions import ions
 from distill.data.sets.mutated import mutated
 from distill.data.sets.peptides import dipeptides
 from distill.data.sets.recombined import recombined
+from distill.data.sets.rigid import rigid
 from distill.data.sets.small import small
 from distill.data.sets.split import chosen
 from distill.errors import DistillError
@@ -37,6 +39,8 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "ions": ions,
     "ionized": ionized,
     "small": small,
+    "rigid": rigid,
+    "exotic": exotic,
     "mutated": mutated,
     "analogues": analogues,
 }
