@@ -175,7 +175,7 @@ def test_rigid_fragments_are_those_of_open_babel(monkeypatch: pytest.MonkeyPatch
     # tetrathiafulvalene and azulene: in crystals, not in drugs
     canonical = {Chem.MolToSmiles(mol) for s in found if (mol := quietly(Chem.MolFromSmiles, s))}
     assert {"C1=CSC(=C2SC=CS2)S1", "c1ccc2cccc-2cc1"} <= canonical
-    monkeypatch.setattr("distill.data.sets.rigid.find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules[entries.__module__], "find_spec", lambda name: None)
     with pytest.raises(DistillError, match="crystals"):
         entries()
 
