@@ -210,7 +210,7 @@ CRYSTALS = (
             turned=0.1, seed=5,
         ),
     ),
-    Part("exotic", "exotic:train", ONCE),
+    Part("exotic", "exotic:train:5000", ONCE),
 )  # fmt: skip
 """Kinds of atoms that medicinal chemistry leaves out."""
 
