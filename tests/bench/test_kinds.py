@@ -43,7 +43,7 @@ def test_errors_are_by_molecule(kinds: ModuleType) -> None:
 
 def test_each_set_has_a_row(kinds: ModuleType) -> None:
     figures = {"molecules": 150, "rmse": 0.0581, "median": 0.0449, "wrong": 2}
-    students = {"tiny": {kind: figures for kind in kinds.KINDS}}
+    students = {"tiny": dict.fromkeys(kinds.KINDS, figures)}
     text = kinds.markdown(
         {"students": students, "date": "2026-11-26", "versions": {"torch": "2.12.1"}}
     )
