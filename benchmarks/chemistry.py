@@ -7,7 +7,8 @@ teacher, and from there by each student: RMSD of the geometries (all atoms, Å),
 conformers' energies compare (Spearman's rank correlation, mean absolute error in kcal/mol). Of the
 lowest: harmonic frequencies at its own minimum (central differences of 0.005 Å; mean absolute
 error of the sorted modes above 50 cm-1), and one torsion, turned rigidly in steps of 15 degrees
-(RMSE in kcal/mol where the teacher's energy is below 15 kcal/mol). A stopped call goes on.
+(RMSE in kcal/mol where the teacher's energy is below 15 kcal/mol). A stopped call goes on, and one
+with other students asks the teacher no more.
 """
 
 from typing import Any
@@ -95,19 +96,34 @@ def energies(molecule: Molecule, geometries: list[np.ndarray], calculator: Any) 
     return np.array(found)
 
 
-def judge(molecule: Molecule, students: list[str], teacher_name: str) -> dict[str, Any]:
-    """All of one molecule, each student in turn."""
-    teacher = TeacherCalculator(teacher_name)
+def by_teacher(molecule: Molecule, teacher: Any) -> dict[str, Any]:
+    """Minima (Å), their energies and a torsion's profile (kcal/mol), and frequencies (cm-1)."""
     starts = starts_of(molecule, CONFORMERS, 1)
     minima = [optimized(molecule, s.GetConformer().GetPositions(), teacher) for s in starts]
-    reference = np.array([a.get_potential_energy() for a in minima]) / KCAL
-    lowest = minima[int(np.argmin(reference))]
-    modes = frequencies(lowest)
-    scan = turned(molecule, lowest.positions)
-    profile = energies(molecule, scan, teacher)
+    found = np.array([a.get_potential_energy() for a in minima]) / KCAL
+    lowest = minima[int(np.argmin(found))]
+    return {
+        "minima": [a.positions.tolist() for a in minima],
+        "energies": found.tolist(),
+        "frequencies": frequencies(lowest).tolist(),
+        "profile": energies(molecule, turned(molecule, lowest.positions), teacher).tolist(),
+    }
+
+
+def judge(
+    molecule: Molecule, students: list[str], teacher_name: str, known: dict[str, Any]
+) -> dict[str, Any]:
+    """All of one molecule, each student in turn."""
+    truth = known.get("by teacher") or by_teacher(molecule, TeacherCalculator(teacher_name))
+    minima = [molecule.atoms(np.array(positions)) for positions in truth["minima"]]
+    reference, modes = np.array(truth["energies"]), np.array(truth["frequencies"])
+    scan = turned(molecule, minima[int(np.argmin(reference))].positions)
+    profile = np.array(truth["profile"])
     inside = profile - reference.min() < WINDOW if scan else np.array([], bool)
 
-    found: dict[str, Any] = {"atoms": len(molecule), "conformers": len(minima)}
+    found: dict[str, Any] = {
+        "atoms": len(molecule), "conformers": len(minima), "by teacher": truth,
+    }  # fmt: skip
     for name in students:
         calculator = StudentCalculator(name)
         own = [optimized(molecule, a.positions, calculator) for a in minima]
@@ -129,7 +145,7 @@ def judge(molecule: Molecule, students: list[str], teacher_name: str) -> dict[st
     return found
 
 
-def summary(molecules: dict[str, dict], students: list[str]) -> dict[str, dict[str, float]]:
+def summary(molecules: list[dict], students: list[str]) -> dict[str, dict[str, float]]:
     """Means over the molecules."""
     keys = ("rmsd", "frequency_mae", "conformer_spearman", "conformer_mae", "torsion_rmse")
     return {name: means(molecules, name, keys) for name in students}

@@ -82,7 +82,11 @@ def compared(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, fl
 
 
 def judge(
-    molecule: Molecule, students: list[str], teacher_name: str, picoseconds: float
+    molecule: Molecule,
+    students: list[str],
+    teacher_name: str,
+    known: dict[str, Any],  # the teacher's MD is not in it
+    picoseconds: float,
 ) -> dict[str, Any]:
     """All of one molecule, each student in turn."""
     teacher = TeacherCalculator(teacher_name)
@@ -98,7 +102,7 @@ def judge(
     return found
 
 
-def summary(molecules: dict[str, dict], students: list[str]) -> dict[str, dict[str, float]]:
+def summary(molecules: list[dict], students: list[str]) -> dict[str, dict[str, float]]:
     """Means over the molecules."""
     keys = ("bonds_mean_error", "bonds_overlap", "angles_mean_error", "angles_overlap")
     return {who: means(molecules, who, keys) for who in [TEACHER, *students]}

@@ -31,32 +31,36 @@ def on_drugs(
     arguments: argparse.Namespace,
     most_atoms: int,
     judge: Callable[..., dict[str, Any]],
-    summary: Callable[[dict[str, dict], list[str]], dict[str, dict[str, float]]],
+    summary: Callable[[list[dict], list[str]], dict[str, dict[str, float]]],
     **settings: Any,
 ) -> None:
-    """Judges each drug in a process of its own; what is in the file already is left out.
+    """Judges each drug in a process of its own; students that are in the file already are left out.
 
-    judge(molecule, students, teacher's name, *settings); summary(molecules' results, students).
+    judge(molecule, students, teacher's name, what is in the file of the molecule, *settings);
+    summary(molecules' results, students).
     """
     drugs = [m for m in read_molecules("drugs:test") if 10 < len(m) <= most_atoms]
     result: dict[str, Any] = {"molecules": {}}
     if arguments.out.exists():
         result = json.loads(arguments.out.read_text())
+    known = {m.name: result["molecules"].get(m.name, {}) for m in drugs}
+    missing = {n: [s for s in arguments.students if s not in known[n]] for n in known}
     tasks = {
-        m.name: (m, arguments.students, arguments.teacher, *settings.values())
+        m.name: (m, missing[m.name], arguments.teacher, known[m.name], *settings.values())
         for m in drugs[: arguments.molecules]
-        if m.name not in result["molecules"]
+        if missing[m.name]
     }
     for name, found in in_processes(judge, tasks, arguments.workers):
-        result["molecules"][name] = found
+        result["molecules"][name] = known[name] | found
         result |= {"teacher": arguments.teacher, **settings, **provenance()}
-        result["summary"] = summary(result["molecules"], arguments.students)
+        judged = [m for m in result["molecules"].values() if m.keys() >= {*arguments.students}]
+        result["summary"] = summary(judged, arguments.students)
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, json.dumps(found), flush=True)
+        print(name, json.dumps({s: found[s] for s in missing[name]}), flush=True)
     print(json.dumps(result["summary"], indent=2))
 
 
-def means(molecules: dict[str, dict], who: str, keys: tuple[str, ...]) -> dict[str, float]:
+def means(molecules: list[dict], who: str, keys: tuple[str, ...]) -> dict[str, float]:
     """Over the molecules that have the key."""
-    rows = [m[who] for m in molecules.values()]
+    rows = [m[who] for m in molecules]
     return {key: float(np.mean([row[key] for row in rows if key in row])) for key in keys}
