@@ -117,9 +117,10 @@ def judge(
     truth = known.get("by teacher") or by_teacher(molecule, TeacherCalculator(teacher_name))
     minima = [molecule.atoms(np.array(positions)) for positions in truth["minima"]]
     reference, modes = np.array(truth["energies"]), np.array(truth["frequencies"])
-    scan = turned(molecule, minima[int(np.argmin(reference))].positions)
     profile = np.array(truth["profile"])
-    inside = profile - reference.min() < WINDOW if scan else np.array([], bool)
+    inside = np.flatnonzero(profile - reference.min() < WINDOW)  # elsewhere atoms overlap
+    scan = turned(molecule, minima[int(np.argmin(reference))].positions)
+    scan = [scan[k] for k in inside]
 
     found: dict[str, Any] = {
         "atoms": len(molecule), "conformers": len(minima), "by teacher": truth,
@@ -138,8 +139,8 @@ def judge(
             row["conformer_spearman"] = float(spearmanr(reference, ranked).statistic)
             relative = (ranked - ranked.mean()) - (reference - reference.mean())
             row["conformer_mae"] = float(np.abs(relative).mean())
-        if inside.sum() > 5:
-            error = (energies(molecule, scan, calculator) - profile)[inside]
+        if len(scan) > 5:
+            error = energies(molecule, scan, calculator) - profile[inside]
             row["torsion_rmse"] = float(error.std())
         found[name] = row
     return found
