@@ -265,6 +265,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
         Run((Leg(58_000, ("CRYSTALS",) * 2),), rate=0.3, decay=0.8, energy_weight=2.0),
+        Run((Leg(18_000),), rate=0.15, energy_weight=2.0),
     ),
     "tiny": (
         Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
