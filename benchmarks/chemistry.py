@@ -34,6 +34,7 @@ KCAL = kcal / mol
 CONFORMERS = 6
 MOST_ATOMS = 45
 WINDOW = 15.0  # kcal/mol
+SAME = 0.05  # kcal/mol
 
 
 def optimized(molecule: Molecule, positions: np.ndarray, calculator: Calculator) -> Atoms:
@@ -96,6 +97,15 @@ def energies(molecule: Molecule, geometries: list[np.ndarray], calculator: Any) 
     return np.array(found)
 
 
+def distinct(energies: np.ndarray) -> list[int]:
+    """Of minima with one energy (kcal/mol), as mirror images have, one."""
+    kept: list[int] = []
+    for k in np.argsort(energies):
+        if not kept or energies[k] - energies[kept[-1]] > SAME:
+            kept.append(int(k))
+    return kept
+
+
 def by_teacher(molecule: Molecule, teacher: Any) -> dict[str, Any]:
     """Minima (Å), their energies and a torsion's profile (kcal/mol), and frequencies (cm-1)."""
     starts = starts_of(molecule, CONFORMERS, 1)
@@ -117,13 +127,14 @@ def judge(
     truth = known.get("by teacher") or by_teacher(molecule, TeacherCalculator(teacher_name))
     minima = [molecule.atoms(np.array(positions)) for positions in truth["minima"]]
     reference, modes = np.array(truth["energies"]), np.array(truth["frequencies"])
+    different = distinct(reference)
     profile = np.array(truth["profile"])
     inside = np.flatnonzero(profile - reference.min() < WINDOW)  # elsewhere atoms overlap
     scan = turned(molecule, minima[int(np.argmin(reference))].positions)
     scan = [scan[k] for k in inside]
 
     found: dict[str, Any] = {
-        "atoms": len(molecule), "conformers": len(minima), "by teacher": truth,
+        "atoms": len(molecule), "conformers": len(different), "by teacher": truth,
     }  # fmt: skip
     for name in students:
         calculator = StudentCalculator(name)
@@ -135,10 +146,10 @@ def judge(
             "rmsd": float(np.mean([rmsd(a, b) for a, b in zip(minima, own, strict=True)])),
             "frequency_mae": float(np.abs(own_modes - modes)[clear].mean()),
         }
-        if len(minima) > 2:
-            row["conformer_spearman"] = float(spearmanr(reference, ranked).statistic)
-            relative = (ranked - ranked.mean()) - (reference - reference.mean())
-            row["conformer_mae"] = float(np.abs(relative).mean())
+        if len(different) > 2:
+            one, other = reference[different], ranked[different]
+            row["conformer_spearman"] = float(spearmanr(one, other).statistic)
+            row["conformer_mae"] = float(np.abs((other - other.mean()) - (one - one.mean())).mean())
         if len(scan) > 5:
             error = energies(molecule, scan, calculator) - profile[inside]
             row["torsion_rmse"] = float(error.std())
