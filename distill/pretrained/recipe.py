@@ -279,7 +279,6 @@ RUNS: dict[str, tuple[Run, ...]] = {
                           *("HARD", "MANY", "DRUGS") * 2)),),
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
-        Run((Leg(150_000, ("CRYSTALS", "HANDED_OVER")),), rate=0.4, decay=0.8, energy_weight=2.0),
     ),
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
