@@ -212,7 +212,14 @@ CRYSTALS = (
     ),
     Part("exotic", "exotic:train:5000", ONCE),
 )  # fmt: skip
-"""Kinds of atoms that medicinal chemistry leaves out."""
+"""Kinds of atoms that medicinal chemistry leaves out. No shipped student has learned them.
+
+Tried: one run more with them, each batch of 1 (58,000 steps of `original` from a rate of 0.3 and
+18,000 from 0.15; 150,000 of `tiny` from 0.4). On 368 rigid fragments of the validation part the
+force RMSE fell from 0.351 to 0.284 eV/Å and from 0.334 to 0.292; on VALIDATION it was 0.0593
+instead of 0.0584, and 0.0967 instead of 0.0955, on ChEMBL's 0.062 instead of 0.057, and 0.099
+instead of 0.101. Weights half way between `original` before and after had 0.087.
+"""
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
@@ -264,8 +271,6 @@ RUNS: dict[str, tuple[Run, ...]] = {
             (Leg(41_633, ("HANDOVERS", "HANDED_OVER", *("HARD", "MANY") * 2)),),
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
-        Run((Leg(58_000, ("CRYSTALS",) * 2),), rate=0.3, decay=0.8, energy_weight=2.0),
-        Run((Leg(18_000),), rate=0.15, energy_weight=2.0),
     ),
     "tiny": (
         Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
