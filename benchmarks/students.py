@@ -120,7 +120,11 @@ def chemistry(found: dict[str, Any]) -> str:
         "conformer_mae": "conformers, MAE (kcal/mol)",
         "torsion_rmse": "torsion, RMSE (kcal/mol)",
     }
-    return f"{len(found['molecules'])} drugs:\n\n" + means("student", names, found["summary"])
+    most = max(molecule["atoms"] for molecule in found["molecules"].values())
+    return (
+        f"`benchmarks/chemistry.py`: the first {len(found['molecules'])} test drugs of at most "
+        f"{most} atoms, means over them.\n\n" + means("student", names, found["summary"])
+    )
 
 
 def distributions(found: dict[str, Any]) -> str:
@@ -132,7 +136,8 @@ def distributions(found: dict[str, Any]) -> str:
         "angles_overlap": "angles' histograms in common",
     }
     return (
-        f"{len(found['molecules'])} drugs, {found['picoseconds']:g} ps at 300 K, and the first "
+        f"`benchmarks/distributions.py`: {', '.join(found['molecules'])}, "
+        f"{found['picoseconds']:g} ps at 300 K, and the first "
         "half of the teacher's frames beside the second:\n\n"
         + means("against the teacher", names, found["summary"])
     )
