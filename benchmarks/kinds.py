@@ -8,7 +8,6 @@ trained on: two geometries each, labelled into FOLDER where they are not there y
 
 import argparse
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from distill import load_student
 from distill.data.sampling import Sampling
-from distill.evaluate import predict, read_frames
+from distill.evaluate import compute_metrics, predict, read_frames
 from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.report import provenance
 from distill.pretrained.make import make_data
@@ -46,15 +45,11 @@ WRONG = 0.25
 
 def judge(name: str, frames: list[LabelledFrame]) -> dict[str, Any]:
     """Force errors of one student on one set, in eV/Å."""
-    found = predict(load_student(name), frames, progress=False)
-    squares = np.square(found.forces_pred - found.forces_ref)
-    of_molecule = defaultdict(list)
-    for frame, part in zip(frames, np.split(squares, np.cumsum(found.n_atoms)[:-1])):
-        of_molecule[frame.name].append(part.mean())
-    molecules = np.sqrt([np.mean(parts) for parts in of_molecule.values()])
+    metrics = compute_metrics(predict(load_student(name), frames, progress=False))
+    molecules = np.array([molecule["rmse"] for molecule in metrics["per_molecule"].values()])
     return {
         "molecules": len(molecules),
-        "rmse": float(np.sqrt(squares.mean())),
+        "rmse": metrics["force_rmse"],
         "median": float(np.median(molecules)),
         "wrong": int((molecules > WRONG).sum()),
     }
