@@ -1,8 +1,6 @@
 """The table of kinds of molecules: its arithmetic, with errors that are known."""
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -12,16 +10,10 @@ from ase.build import molecule
 from distill.evaluate.frames import LabelledFrame
 from distill_ase import StudentCalculator
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def kinds() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(BENCHMARKS))
-    import kinds
-
-    yield kinds
-    sys.path.remove(str(BENCHMARKS))
+def kinds(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("kinds")
 
 
 def frame(name: str, error: float) -> LabelledFrame:

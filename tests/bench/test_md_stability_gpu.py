@@ -1,8 +1,6 @@
 """The MD of many molecules side by side, where its arithmetic can be checked: on the CPU."""
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -10,17 +8,12 @@ import pytest
 import torch
 from ase.units import kB
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SPRING = 30.0  # eV/Å^2
 
 
 @pytest.fixture(scope="module")
-def md() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(BENCHMARKS))
-    import md_stability_gpu
-
-    yield md_stability_gpu
-    sys.path.remove(str(BENCHMARKS))
+def md(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("md_stability_gpu")
 
 
 def springs(md: ModuleType, kelvin: list[float], each: int):
