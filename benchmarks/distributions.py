@@ -6,9 +6,11 @@ Molecules: the first test drugs of at most 30 atoms, from the teacher's minimum.
 friction 0.01 per fs), a frame every 20 fs after the first 5 ps. Of all bonds and angles: how far
 their means are from the teacher's (Å, degrees), and how much of the histograms is common, 1 being
 all of it. What of that is noise, the two halves of the teacher's own frames say. A stopped call
-goes on.
+goes on, and one with other students takes the teacher's frames from the folder beside the file.
 """
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,18 +83,35 @@ def compared(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, fl
     return row
 
 
+def by_teacher(
+    molecule: Molecule, teacher_name: str, picoseconds: float, file: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Its minimum (N, 3) and its MD from there (F, N, 3), in Å; kept in the file."""
+    if not file.exists():
+        teacher = TeacherCalculator(teacher_name)
+        (conformer,) = starts_of(molecule, 1, 1)
+        start = optimized(molecule, conformer.GetConformer().GetPositions(), teacher).positions
+        frames = trajectory(molecule, start, teacher, picoseconds)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part.npz")
+        np.savez(part, start=start, frames=frames)
+        part.rename(file)
+    kept = np.load(file)
+    return kept["start"], kept["frames"]
+
+
 def judge(
     molecule: Molecule,
     students: list[str],
     teacher_name: str,
-    known: dict[str, Any],  # the teacher's MD is not in it
+    known: dict[str, Any],  # what the file has; the teacher's frames are in the folder
     picoseconds: float,
+    folder: Path,
 ) -> dict[str, Any]:
     """All of one molecule, each student in turn."""
-    teacher = TeacherCalculator(teacher_name)
-    (conformer,) = starts_of(molecule, 1, 1)
-    start = optimized(molecule, conformer.GetConformer().GetPositions(), teacher).positions
-    reference = internal(molecule, trajectory(molecule, start, teacher, picoseconds))
+    file = folder / f"{molecule.name}-{picoseconds:g}.npz"
+    start, frames = by_teacher(molecule, teacher_name, picoseconds, file)
+    reference = internal(molecule, frames)
     half = len(reference["bonds"]) // 2
     halves = [{k: v[part] for k, v in reference.items()} for part in (np.s_[:half], np.s_[half:])]
     found: dict[str, Any] = {"atoms": len(molecule), TEACHER: compared(*halves)}
@@ -112,4 +131,5 @@ if __name__ == "__main__":
     parser = arguments_of(__doc__, 4)
     parser.add_argument("--picoseconds", type=float, default=100.0)
     given = parser.parse_args()
-    on_drugs(given, MOST_ATOMS, judge, summary, picoseconds=given.picoseconds)
+    beside = partial(judge, folder=given.out.with_suffix(""))
+    on_drugs(given, MOST_ATOMS, beside, summary, picoseconds=given.picoseconds)

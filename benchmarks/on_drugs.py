@@ -50,13 +50,18 @@ def on_drugs(
         for m in drugs[: arguments.molecules]
         if missing[m.name]
     }
-    for name, found in in_processes(judge, tasks, arguments.workers):
-        result["molecules"][name] = known[name] | found
-        result |= {"teacher": arguments.teacher, **settings, **provenance()}
+
+    def save() -> None:
         judged = [m for m in result["molecules"].values() if m.keys() >= {*arguments.students}]
         result["summary"] = summary(judged, arguments.students)
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+    for name, found in in_processes(judge, tasks, arguments.workers):
+        result["molecules"][name] = known[name] | found
+        result |= {"teacher": arguments.teacher, **settings, **provenance()}
+        save()
         print(name, json.dumps({s: found[s] for s in missing[name]}), flush=True)
+    save()  # other students than last time need another summary
     print(json.dumps(result["summary"], indent=2))
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,10 +16,10 @@ LABELS = {
     "force_r2": "force R2",
     "angular_error_deg": "angular error (degrees)",
     "energy_mae_per_atom": "energy MAE (eV/atom)",
-    "energy_rmse_within_a_molecule": "energy RMSE within a molecule (eV/atom)",
-    "force_rmse_by_temperature": "force RMSE by temperature",
-    "force_rmse_by_element": "force RMSE by element",
-    "force_rmse_by_source": "force RMSE by source of the geometry",
+    "energy_rmse_within_a_molecule": "energy RMSE in a molecule (eV/atom)",
+    "force_rmse_by_temperature": "force RMSE (eV/Å) by temperature",
+    "force_rmse_by_element": "force RMSE (eV/Å) by element",
+    "force_rmse_by_source": "force RMSE (eV/Å) by source",
 }
 # shown in lines of their own
 SHOWN_APART = ("format", "format_version", "architecture")
@@ -38,10 +39,10 @@ def facts(student: Student) -> dict[str, Any]:
     }
 
 
-def card_table(found: dict[str, Any], title: str) -> Table:
-    """The facts as a table for the terminal."""
+def card_tables(found: dict[str, Any], title: str) -> Group:
+    """The facts for the terminal: what the student is, and how far it is off, set by set."""
     table = Table(title=escape(title), show_header=False, title_style="bold")
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     architecture = found["architecture"]
     rows = {
@@ -53,25 +54,52 @@ def card_table(found: dict[str, Any], title: str) -> Table:
         "cutoff": f"{found['cutoff']:g} Å",
         "file format": found["format_version"],
     }
-    for key, value in rows.items():
-        table.add_row(key, escape(str(value)))
-    known = ("size", "parameters", "architecture", "elements", "cutoff", "format_version")
-    for section, value in found.items():
-        if section in known or value in ({}, None):
-            continue
-        table.add_section()
-        if not isinstance(value, dict):
-            table.add_row(section.replace("_", " "), escape(text(value)))
-            continue
-        for key, item in value.items():
-            if item in (None, "", "{}"):
-                continue
-            name = LABELS.get(key, key.replace("_", " "))
-            table.add_row(f"{section.replace('_', ' ')}: {name}", escape(text(item)))
-    if not found.get("held_out") and not found.get("validation"):
+    sections, judged = {}, {}
+    for key, value in found.items():
+        if isinstance(value, dict) and "force_rmse" in value:
+            judged[spaced(key)] = value
+        elif isinstance(value, dict):
+            sections[spaced(key)] = value
+        elif key not in ("size", "parameters", "elements", "cutoff", "format_version"):
+            rows[spaced(key)] = value
+    del sections["architecture"]
+    for section, values in {"": rows, **sections}.items():
+        shown = {k: v for k, v in values.items() if v not in (None, "", "{}")}
+        if section and shown:
+            table.add_section()
+            table.add_row(f"[bold]{escape(section)}[/]")
+        for key, value in shown.items():
+            table.add_row(escape(spaced(key)), escape(text(value)))
+    if not judged:
         table.add_section()
         table.add_row("held out", "no errors are recorded")
+        return Group(table)
+    return Group(table, errors_table(judged))
+
+
+def errors_table(judged: dict[str, dict[str, Any]]) -> Table:
+    """A column for each set of frames."""
+    table = Table("errors", title_style="bold")
+    for name in judged:
+        table.add_column(escape(name), overflow="fold")
+    for key in dict.fromkeys(key for errors in judged.values() for key in errors):
+        label = LABELS.get(key, spaced(key))
+        values = [errors.get(key, "") for errors in judged.values()]
+        parts = [value for value in values if isinstance(value, dict)]
+        if not parts:
+            table.add_row(escape(label), *(escape(text(value)) for value in values))
+            continue
+        table.add_section()
+        table.add_row(f"[bold]{escape(label)}[/]")
+        for part in dict.fromkeys(part for value in parts for part in value):
+            cells = [text(value[part]) if part in (value or {}) else "" for value in values]
+            table.add_row(escape(part), *map(escape, cells))
     return table
+
+
+def spaced(key: str) -> str:
+    """A key of the card as words."""
+    return key.replace("_", " ")
 
 
 def text(value: Any) -> str:

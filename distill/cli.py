@@ -541,14 +541,14 @@ def info(
     """
     import json
 
-    from distill.card import card_table, facts
+    from distill.card import card_tables, facts
     from distill.student.file import load_student
 
     found = facts(load_student(student))
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        Console().print(card_table(found, student))
+        Console().print(card_tables(found, student))
 
 
 @app.command()
