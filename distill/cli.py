@@ -510,13 +510,13 @@ def check(
         raise DistillError("A student always agrees with itself; name another with --against.")
     molecules = [molecule for one in source for molecule in read_molecules(one)]
     pair = load_student(student), load_student(against)
-    table = Table("molecule", "atoms", "differ by (eV/Å)", "")
+    table = Table("molecule", "atoms", "differ by (eV/Å)", "verdict")
     doubtful = 0
     watched = Console(stderr=True)
     for molecule in track(molecules, "Asking", console=watched, transient=True):
         found = second_opinion(*pair, molecule)
         doubtful += found.doubtful
-        verdict = found.problem or ("do not trust" if found.doubtful else "")
+        verdict = found.problem or ("do not trust" if found.doubtful else "trust")
         shown = "" if found.problem else f"{found.difference:.3f}"
         table.add_row(Text(found.name), str(found.atoms), shown, Text(verdict))
     console = Console()

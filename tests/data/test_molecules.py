@@ -128,6 +128,7 @@ BAD_SMILES = {
     "C" * 400 + "(": "valid SMILES",
     "drugs:tain": "drugs:train",
     "drugs:train:many": "drugs:train:800",
+    "drugs:train:0": "1 or more",
 }
 
 

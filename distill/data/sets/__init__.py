@@ -52,6 +52,8 @@ def read_set(source: str) -> list[Molecule]:
     split, _, limit = rest.partition(":")
     if kind not in SETS:
         raise DistillError(f"There is no set '{kind}'; there are {', '.join(SETS)}.")
-    if limit and not limit.isdecimal():
-        raise DistillError(f"'{source}': write a number after the split, as {kind}:train:800.")
+    if limit and not (limit.isdecimal() and int(limit) > 0):
+        raise DistillError(
+            f"'{source}': write 1 or more after the split, as {kind}:{split or 'train'}:800."
+        )
     return chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]
