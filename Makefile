@@ -14,6 +14,7 @@ STUDENTS := build/students
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## this list
@@ -52,6 +53,11 @@ bench: $(STAMP) ## speed of MD, training and labelling on this machine
 	mkdir -p build
 	$(BIN)/distill bench -o build/bench.json --threads 1,2 --force
 	$(BIN)/python benchmarks/speed.py -o build/speed.json
+
+.PHONY: docs
+docs: $(STAMP) ## the documentation as pages, into site/
+	$(BIN)/mkdocs build --strict
+	@echo "Open site/index.html in a browser."
 
 .PHONY: students
 students: $(STAMP) ## makes the shipped students again, from nothing (hours; a stopped run goes on)

@@ -96,7 +96,8 @@ def about(number: float) -> str:
 def document(seconds: float) -> str:
     """The page."""
     place = provenance()
-    sizes = head("set", ["molecules", "geometries", "charges", "CPU hours", "labelled here", "for"])
+    columns = ["molecules", "geometries", "charges", "CPU hours"]
+    sizes = head("set", [*columns, "labelled here: geometries of molecules", "for"])
     kinds = head("geometries of", ["made by"])
     elements = head("molecules with", [symbols([z]) for z in ELEMENTS])
     forces = head(
