@@ -167,8 +167,8 @@ def fine_tuning(found: dict[str, Any]) -> str:
         if isinstance(row, dict) and "force_rmse" in row
     ]
     return (
-        "`benchmarks/fine_tuning.py`: `distill run` from a shipped student and from nothing, judged "
-        f"on the teacher's own MD. {found['date']}, {found['machine']['cores']} cores of "
+        "`benchmarks/fine_tuning.py`: `distill run` from a shipped student and from nothing, "
+        f"judged on the teacher's own MD. {found['date']}, {found['machine']['cores']} cores of "
         f"{found['machine']['cpu']}.\n\n"
         + table(["`distill run`", "force RMSE (eV/Å)", "R2", "angle (°)"], rows)
     )
