@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from students import table
 
 from distill.data.dataset import MoleculeData
 from distill.data.label import run_task
@@ -48,7 +49,7 @@ class Sample:
     @property
     def geometries(self) -> int:
         """Of what was labelled."""
-        return sum(len(d.energy) for d in self.data)
+        return sum(map(len, self.data))
 
 
 def parts_of_recipe() -> dict[str, tuple[recipe.Part, list[str]]]:
@@ -67,7 +68,6 @@ def sample_of(part: recipe.Part, seconds: float) -> Sample:
     molecules = read_molecules(part.source)
     spec = TeacherSpec(recipe.TEACHER)
     order = np.random.default_rng(recipe.SEED).permutation(len(molecules))
-    run_task(*chunks(molecules[order[0]], part.sampling)[0], spec)  # loads what is loaded once
     started, labelled, data = time.process_time(), 0, []
     for k in order:
         data += [run_task(*task, spec) for task in chunks(molecules[k], part.sampling)]
@@ -75,16 +75,6 @@ def sample_of(part: recipe.Part, seconds: float) -> Sample:
         if labelled >= FEWEST and time.process_time() - started > seconds:
             break
     return Sample(molecules, labelled, data, time.process_time() - started)
-
-
-def row(name: str, values: list[str]) -> str:
-    """Of a Markdown table."""
-    return f"| {name} | " + " | ".join(values) + " |"
-
-
-def head(name: str, columns: list[str]) -> list[str]:
-    """The first two rows of a table; numbers stand on the right."""
-    return [row(name, columns), row("---", ["---:"] * len(columns))]
 
 
 def about(number: float) -> str:
@@ -96,53 +86,59 @@ def about(number: float) -> str:
 def document(seconds: float) -> str:
     """The page."""
     place = provenance()
-    columns = ["molecules", "geometries", "charges", "CPU hours"]
-    sizes = head("set", [*columns, "labelled here: geometries of molecules", "for"])
-    kinds = head("geometries of", ["made by"])
-    elements = head("molecules with", [symbols([z]) for z in ELEMENTS])
-    forces = head(
-        "force components, eV/Å", [f"{p:g}% below" for p in PERCENTILES] + ["largest", "RMS"]
-    )
+    columns = ["set", "molecules", "geometries", "charges", "CPU hours"]
+    columns += ["labelled here: geometries of molecules", "for"]
+    sizes, kinds, elements, forces = [], [], [], []
     hours = 0.0
+    # loads what is loaded once
+    run_task(read_molecules("drugs:train:1")[0], recipe.ONCE, TeacherSpec(recipe.TEACHER))
     for name, (part, uses) in parts_of_recipe().items():
         found = sample_of(part, seconds)
         cost = found.seconds * found.scale / 3600
         hours += cost
         charges = sorted({molecule.charge for molecule in found.molecules})
         sizes.append(
-            row(
+            [
                 f"`{name}`: `{Path(part.source).name}`",
-                [
-                    f"{len(found.molecules):,}",
-                    about(found.geometries * found.scale),
-                    ", ".join(f"{c:+d}" if c else "0" for c in charges),
-                    f"{cost:.2f}",
-                    f"{found.geometries:,} of {found.labelled}",
-                    ", ".join(uses),
-                ],
-            )
+                f"{len(found.molecules):,}",
+                about(found.geometries * found.scale),
+                ", ".join(f"{c:+d}" if c else "0" for c in charges),
+                f"{cost:.2f}",
+                f"{found.geometries:,} of {found.labelled}",
+                ", ".join(uses),
+            ]
         )
         sources = Counter(str(source) for d in found.data for source in d.source)
         shares = [f"{n / found.geometries:.0%} {s}" for s, n in sources.most_common()]
-        kinds.append(row(name, [", ".join(shares)]))
+        kinds.append([name, ", ".join(shares)])
         holding = Counter(int(z) for m in found.molecules for z in set(m.numbers))
-        elements.append(row(name, [f"{holding[z]:,}" for z in ELEMENTS]))
+        elements.append([name, *(f"{holding[z]:,}" for z in ELEMENTS)])
         components = np.abs(np.concatenate([d.forces.ravel() for d in found.data]))
         spread = [np.percentile(components, p) for p in PERCENTILES]
         spread += [components.max(), np.sqrt((components**2).mean())]
-        forces.append(row(name, [f"{x:.3g}" for x in spread]))
-        print(sizes[-1], flush=True)
-    tables = "\n\n".join("\n".join(table) for table in (sizes, kinds, elements, forces))
+        forces.append([name, *(f"{x:.3g}" for x in spread)])
+        print(*sizes[-1], sep=", ", flush=True)
+    below = [f"{p:g}% below" for p in PERCENTILES]
+    tables = "\n".join(
+        [
+            table(columns, sizes),
+            table(["geometries of", "made by"], kinds),
+            table(["molecules with", *(symbols([z]) for z in ELEMENTS)], elements),
+            table(["force components, eV/Å", *below, "largest", "RMS"], forces),
+        ]
+    )
     return (
         "# The data of the shipped students\n\n"
         "`python -m distill.pretrained.make -o DIR --data-only` makes it, from "
         "`distill/pretrained/recipe.py`, whose seeds make the same geometries again. "
         f"`benchmarks/data_card.py` describes it: geometries, their sources, forces and cost are "
         f"those of the molecules that were labelled here, about {seconds:g} seconds for each set, "
-        "scaled to all of it. No set to train on shares a scaffold with those to validate or to "
+        "scaled to all of it. Geometries with a force beyond "
+        f"{recipe.WILDEST_FORCE:g} eV/Å are not trained on. "
+        "No set to train on shares a scaffold with those to validate or to "
         f"test. Labels: {recipe.TEACHER}. {place['date']}, {place['machine']['cpu']}, one "
         "thread, tblite through the versions of `constraints.txt`.\n\n"
-        f"{tables}\n\n"
+        f"{tables}\n"
         f"All of it: {hours:.1f} CPU hours.\n"
     )
 

@@ -84,15 +84,15 @@ def errors_table(judged: dict[str, dict[str, Any]]) -> Table:
         table.add_column(escape(name), overflow="fold")
     for key in dict.fromkeys(key for errors in judged.values() for key in errors):
         label = LABELS.get(key, spaced(key))
-        values = [errors.get(key, "") for errors in judged.values()]
-        parts = [value for value in values if isinstance(value, dict)]
+        values = [errors.get(key, {}) for errors in judged.values()]
+        parts = dict.fromkeys(part for v in values if isinstance(v, dict) for part in v)
         if not parts:
             table.add_row(escape(label), *(escape(text(value)) for value in values))
             continue
         table.add_section()
         table.add_row(f"[bold]{escape(label)}[/]")
-        for part in dict.fromkeys(part for value in parts for part in value):
-            cells = [text(value[part]) if part in (value or {}) else "" for value in values]
+        for part in parts:
+            cells = [text(value.get(part, "")) for value in values]
             table.add_row(escape(part), *map(escape, cells))
     return table
 
