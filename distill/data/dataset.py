@@ -9,7 +9,6 @@ One group per molecule with ``atomic_numbers`` (N,), ``conformations`` (M, N, 3)
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
