@@ -25,6 +25,7 @@ from distill.errors import DistillError
 
 MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
+MOST_THREADS = 1024
 
 
 AFTER_CTRL_C = {
@@ -127,6 +128,8 @@ def torch_threads(count: int) -> Iterator[None]:
 
     if count < 1:
         raise DistillError(f"--threads is {count}; give 1 or more.")
+    if count > MOST_THREADS:  # OpenMP ends the process where it gets no more
+        raise DistillError(f"--threads is {count}; give {MOST_THREADS} or fewer.")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -86,25 +86,28 @@ def _hint(
     if found is None:
         return None
     size = abs(found)
-    sign = " and of the opposite sign: are they gradients?" if found < 0 else ""
-    if found < 0 and 0.6 < size < 1.0 / 0.6:
-        return (
-            f"The reference {what} have the opposite sign of the student's: they look like "
-            "gradients, of which forces are the opposite."
-        )
+    said = f"The reference {what} are about {size:.4g} times the student's"
+    if found < 0:
+        said += ", and of the opposite sign: they look like gradients"
+        if 0.6 < size < 1.0 / 0.6:
+            return f"{said}, of which forces are the opposite."
 
     def named(ratio: float) -> str:
         near = [u for u, f in known.items() if abs(math.log(ratio / f)) < CLOSE]
         near.sort(key=lambda u: abs(math.log(ratio / known[u])))
         return " or ".join(near)
 
-    of_labels, of_student = named(size), named(1.0 / size)
-    said = f"The reference {what} are about {size:.4g} times the student's"
-    if of_labels:
-        return f"{said}{sign}; they look like {of_labels}, and must be in {unit}."
-    if of_student:
-        return f"{said}{sign}; the student looks as if it had been trained in {of_student}."
-    return f"{said}{sign}; are they in {unit}, as they must be?"
+    guesses = [
+        f"{who} {verb} {units_of}"
+        for who, verb, units_of in (
+            ("they", "look like", named(size)),
+            ("the student", "looks as if it had been trained in", named(1.0 / size)),
+        )
+        if units_of
+    ]
+    if guesses:
+        return f"{said}; {', or '.join(guesses)}. Labels must be in {unit}."
+    return f"{said}; are they in {unit}, as they must be?"
 
 
 def _relative(p: Predictions, energies: np.ndarray) -> np.ndarray:

@@ -104,7 +104,12 @@ def finish(
     Raises DistillError when it cannot be saved, or is saved and cannot be judged.
     """
     sweep(path)
-    save_student(student, path)
+    try:
+        save_student(student, path)
+    except DistillError as error:
+        raise DistillError(
+            f"{error} Give --resume then: the training is done, its last checkpoint is kept."
+        ) from error
     try:
         student.latent = fit_latent(student, train_graphs, valid_graphs)
     except Exception as error:

@@ -19,11 +19,12 @@ Row = dict[str, str]
 def read_rows(path: Path) -> list[Row]:
     """The rows of a metrics.csv; those that a kill has cut off are left out."""
     try:
-        with path.open(newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file))
+        text = path.read_text(errors="replace")
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
     except (OSError, csv.Error):
         return []
-    return [row for row in rows if None not in row and _is_number(row.get("step"))]
+    whole = (row for row in rows if None not in row and None not in row.values())
+    return [row for row in whole if _is_number(row.get("step"))]
 
 
 def _is_number(text: str | None) -> bool:

@@ -84,7 +84,7 @@ def files_of(data: Sequence[Path], valid: Path | None = None) -> list[Path]:
                 )
             found.append(path)
         else:
-            found += [file for file in _of_folder(path) if file.resolve() != apart]
+            found += _of_folder(path, apart)
     if not found:
         raise DistillError("There is nothing to train on but what --valid names; give more files.")
     twice = [path for k, path in enumerate(found) if path.resolve() in _resolved(found[:k])]
@@ -97,25 +97,26 @@ def _resolved(paths: Sequence[Path]) -> set[Path]:
     return {path.resolve() for path in paths}
 
 
-def _of_folder(folder: Path) -> list[Path]:
+def _of_folder(folder: Path, apart: Path | None) -> list[Path]:
     if (folder / "run.json").is_file():
         whole = folder / "dataset.h5"
         found = [whole] if whole.is_file() else sorted((folder / "work").glob("labels-*.h5"))
         if not found:
             raise DistillError(f"{folder} is a run that has no labels yet; wait for it.")
-        return found
+        return [path for path in found if path.resolve() != apart]
     found = [p for p in sorted(folder.iterdir()) if p.suffix in LABELLED and p.is_file()]
+    if not found:
+        raise DistillError(
+            f"{folder} holds no file with labels ({', '.join(LABELLED)}); give another folder, or "
+            "files."
+        )
+    found = [path for path in found if path.resolve() != apart]
     tests = [path for path in found if TEST.search(path.stem)]
     if tests:
         others = [str(path) for path in found if path not in tests]
         raise DistillError(
             f"{folder} holds {tests[0].name}, which is there to judge by, as its name says; give "
             f"the files to train on by name: {' '.join(others[:8]) or 'another folder'}."
-        )
-    if not found:
-        raise DistillError(
-            f"{folder} holds no file with labels ({', '.join(LABELLED)}); give another folder, or "
-            "files."
         )
     return found
 
