@@ -242,6 +242,7 @@ CASES: dict[str, Case] = {
     "zero budget": ((*RUN, "--budget", "0"), smiles("C"), None, "must be positive"),
     "budget not a number": ((*RUN, "--budget", "nan"), smiles("C"), None, "must be positive"),
     "below absolute zero": ((*RUN, "--temperature", "-3"), smiles("C"), None, "above 0 K"),
+    "negative seed": ((*RUN, "--seed", "-1"), smiles("C"), None, "from 0 to"),
     "no workers": ((*RUN, "--workers", "0"), smiles("C"), None, "1 or more"),
     "bad temperatures": (
         (*LABEL, "--temperatures", "300;500"), smiles("C"), None, "positive numbers"),

@@ -13,6 +13,12 @@ MOST_BATCHES = 1000
 LEARNING_RATES = {"original": 1.5e-3, "tiny": 2e-3, "ultra-tiny": 3e-3}
 
 
+def check_seed(seed: int) -> None:
+    """Refuses a seed that numpy, torch and Lightning do not all take."""
+    if not 0 <= seed < 2**32:
+        raise DistillError(f"The seed is {seed}; give one from 0 to {2**32 - 1}.")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """minutes or steps: the budget at which the learning rate reaches zero (one of the two).
@@ -63,8 +69,7 @@ class TrainConfig:
                 f"The learning rate is {self.learning_rate:g}; it must be above 0 and at most 1, "
                 "like 0.002."
             )
-        if not 0 <= self.seed < 2**32:
-            raise DistillError(f"The seed is {self.seed}; give one from 0 to {2**32 - 1}.")
+        check_seed(self.seed)
         if not 1 <= self.batch <= MOST_BATCHES:
             raise DistillError(
                 f"batch, in units of 384 atoms, is {self.batch}; give 1 to {MOST_BATCHES}."

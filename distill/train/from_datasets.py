@@ -20,13 +20,12 @@ from distill.student.student import Student
 from distill.train.checkpoints import first_line
 from distill.train.config import TrainConfig
 from distill.train.device import resolve_device
+from distill.train.finish import save_with_uncertainty
 from distill.train.graphs import Graph
 from distill.train.hold_out import Split, check_valid, hold_out, molecule_of
-from distill.train.latent import fit_latent
-from distill.train.progress import tell
 from distill.train.sources import OWN, read_sources
 from distill.train.train import fit_reference, train
-from distill.whole import check_writable, sweep, whole_file
+from distill.whole import check_writable, whole_file
 
 
 def train_from_datasets(
@@ -103,17 +102,7 @@ def finish(
 
     Raises DistillError when it cannot be saved, or is saved and cannot be judged.
     """
-    sweep(path)
-    try:
-        save_student(student, path)
-    except DistillError as error:
-        raise DistillError(
-            f"{error} Give --resume then: the training is done, its last checkpoint is kept."
-        ) from error
-    try:
-        student.latent = fit_latent(student, train_graphs, valid_graphs)
-    except Exception as error:
-        tell(f"The student's uncertainty could not be fitted: {error}")
+    save_with_uncertainty(student, train_graphs, valid_graphs, path)
     try:
         report = compute_metrics(predict(student, split.valid, progress=False))
     except Exception as error:
@@ -121,9 +110,6 @@ def finish(
             f"The student is in {path}, but could not be judged ({first_line(error)}); look at "
             "`distill evaluate`."
         ) from error
-    finally:
-        if student.latent is not None:
-            save_student(student, path)
     student.card["held_out"] = {
         "set": split.how,
         "geometries": len(split.valid),

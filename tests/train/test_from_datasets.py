@@ -114,6 +114,7 @@ def test_a_folder_is_kept(dataset: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["fit_latent", "predict", "compute_metrics", "plot_curve"])
 def test_the_student_is_there_whatever_comes_after(
     what: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -121,7 +122,7 @@ def test_the_student_is_there_whatever_comes_after(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a library's mood")
 
-    where = "train" if what == "plot_curve" else "from_datasets"
+    where = {"plot_curve": "train", "fit_latent": "finish"}.get(what, "from_datasets")
     monkeypatch.setattr(f"distill.train.{where}.{what}", broken)
     arguments = ([dataset], tmp_path / "s", QUICK)
     if what in ("predict", "compute_metrics"):
@@ -147,6 +148,7 @@ def test_a_charge_of_its_own_is_refused_before_the_training(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_two_trainings_do_not_share_a_folder(dataset: Path, tmp_path: Path) -> None:
     arguments = ([dataset], tmp_path / "s", QUICK)
     train_from_datasets(*arguments, size="ultra-tiny", progress=False)
@@ -154,6 +156,7 @@ def test_two_trainings_do_not_share_a_folder(dataset: Path, tmp_path: Path) -> N
         train_from_datasets(*arguments, size="ultra-tiny", resume=True, progress=False)
 
 
+@pytest.mark.slow
 def test_labels_of_ones_own_make_a_student(methanol: MoleculeData, tmp_path: Path) -> None:
     path = extxyz(tmp_path / "mine.xyz", methanol)
     train_from_datasets([path], tmp_path / "s", QUICK, size="ultra-tiny", progress=False)
@@ -163,6 +166,7 @@ def test_labels_of_ones_own_make_a_student(methanol: MoleculeData, tmp_path: Pat
     assert card["held_out"]["geometries"] == 4
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_a_sentence(dataset: Path, tmp_path: Path) -> None:
     arguments = ([dataset], tmp_path / "s", QUICK)
     train_from_datasets(*arguments, size="ultra-tiny", progress=False)
