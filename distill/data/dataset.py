@@ -4,8 +4,8 @@ One group per molecule with ``atomic_numbers`` (N,), ``conformations`` (M, N, 3)
 ``energy`` (M,) in eV, ``forces`` (M, N, 3) in eV/Å, where the teacher has it ``stress``
 (M, 3, 3) in eV/Å^3, ``temperature`` (M,) in K and ``source`` (M,); units stand in attributes.
 ``failed_conformations`` (K, N, 3) and ``failed_reason`` (K,) are what the teacher could not do,
-``tasks`` the keys of the labelling tasks that are in. The file's attributes name the teacher. Behind
-what HDF5 sees there is a checksum of it (:mod:`distill.seal`).
+``tasks`` the keys of the labelling tasks that are in. The file's attributes name the teacher.
+Behind what HDF5 sees there is a checksum of it (:mod:`distill.seal`).
 """
 
 from __future__ import annotations
