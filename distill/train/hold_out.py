@@ -39,9 +39,14 @@ def hold_out(frames: Sequence[LabelledFrame], seed: int) -> Split:
     """A tenth of the molecules by the seed, or of the geometries when there is one molecule.
 
     No charge and no element is held out as a whole: a molecule that alone has one stays in the
-    training set. Where every molecule has one, a tenth of the geometries is held out. Raises
-    DistillError when nothing can be.
+    training set. Where every molecule has one, a tenth of the geometries is held out. Isolated
+    atoms, which judge nothing, stay in the training set, too. Raises DistillError when nothing can
+    be held out.
     """
+    atoms = [frame for frame in frames if len(frame.numbers) == 1]
+    if 0 < len(atoms) < len(frames):
+        split = hold_out([frame for frame in frames if len(frame.numbers) > 1], seed)
+        return Split([*split.train, *atoms], split.valid, split.how)
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys(map(molecule_of, frames)))
     if len(names) > 1:

@@ -58,3 +58,10 @@ def test_what_is_judged_by_must_have_been_learned() -> None:
     with pytest.raises(DistillError, match=r"v\.h5 has C, which"):
         check_valid(water, frames(("a", [6, 8], 0, 1)), "v.h5")
     check_valid(water, frames(("a", [8, 8], 0, 1)), "v.h5")
+
+
+def test_isolated_atoms_are_not_held_out() -> None:
+    some = frames(("H", [1], 0, 1), ("O", [8], 0, 1), ("water", [8, 1, 1], 0, 20))
+    for seed in range(20):
+        split = hold_out(some, seed)
+        assert {f.name for f in split.valid} == {"water"} and len(split.train) == 20
