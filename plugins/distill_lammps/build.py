@@ -190,7 +190,9 @@ def compile_tree(tree: Path, folder: Path, tools: Tools) -> Path:
     ]  # fmt: skip
     with open(log, "w") as file:
         for command in (configure, [tools.ninja, "-C", str(objects), "install"]):
-            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=with_programs())
+            done = subprocess.run(
+                command, stdout=file, stderr=subprocess.STDOUT, env=with_programs()
+            )
             if done.returncode:
                 raise DistillError(f"LAMMPS did not build; {log} says why (the end of it).")
     log.unlink()

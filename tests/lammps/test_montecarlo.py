@@ -1,4 +1,4 @@
-"""Monte Carlo in LAMMPS: geometries that are only tried, atoms that are taken out, types that change."""
+"""Monte Carlo in LAMMPS: geometries that are only tried, atoms taken out, types that change."""
 
 import re
 from pathlib import Path
@@ -60,7 +60,9 @@ def test_an_excluded_atom_is_not_there(wheel, liquid, tmp_path, ranks) -> None:
         + 'run 0\nprint "ENERGIES ${first} $(pe)"\n'
     )  # fmt: skip
     expected = exact(liquid[[k for k in range(len(liquid)) if k != 7]])
-    np.testing.assert_allclose(energies(output_of(wheel, script, tmp_path, ranks)), expected, atol=1e-7)
+    np.testing.assert_allclose(
+        energies(output_of(wheel, script, tmp_path, ranks)), expected, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("exclude", ["group some some", "type 1 1", "molecule/intra some"])
@@ -108,8 +110,8 @@ def test_overlap_in_md_is_told_beside_monte_carlo(wheel, tmp_path) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_ideal_gas(wheel, tmp_path, ranks) -> None:
-    """Atoms that hardly meet: as many as the chemical potential says, where insertions and deletions
-    count the same energies."""
+    """Atoms that hardly meet: as many as the chemical potential says, where insertions and
+    deletions count the same energies."""
     temperature, box, wanted = 50_000.0, 60.0, 8.0
     one = Atoms("H", cell=[box] * 3, pbc=True)
     kt = units.kB * temperature
