@@ -26,6 +26,7 @@ namespace {
 constexpr double CLOSEST = 0.3;       // Å; nearer atoms are a mistake in the input
 constexpr double OVERLAP = 1e8;       // eV, of a trial geometry with nearer ones: never accepted
 constexpr double KCAL_PER_EV = 23.060549;
+constexpr int UNKNOWN = -1;           // number of an element that the student does not know
 constexpr size_t LARGEST = 1 << 30;   // bytes of a file
 }  // namespace
 
@@ -78,14 +79,11 @@ void PairDistill::coeff(int narg, char **arg) {
                    "where another style has the type", type);
       continue;
     }
+    number_of_[type] = UNKNOWN;  // which matters when there is such an atom
     for (size_t k = 0; k < elements_.size(); ++k)
       if (elements_[k] == name) number_of_[type] = int(meta_[6 + 4 * k]);
-    if (number_of_[type] == 0) {
-      std::string known;
-      for (const std::string &e : elements_) known += " " + e;
-      error->all(FLERR, "The student does not know {}; it knows{}", name, known);
-    }
   }
+  names_.assign(arg + 2, arg + narg);
   for (int i = 1; i <= n; ++i)
     for (int j = i; j <= n; ++j) setflag[i][j] = number_of_[i] && number_of_[j];
 }
@@ -176,9 +174,20 @@ void PairDistill::setup() {
       if (number_of_[i] && number_of_[j] && !asked_[i * n + j])
         error->all(FLERR, "The student has types {} and {}, but another style has their pairs: give it all "
                    "pairs of its types, or write hybrid/overlay", i, j);
+  int strange = 0;
+  for (int i = 0; i < atom->nlocal; ++i)
+    if (number_of_[atom->type[i]] == UNKNOWN) strange = std::max(strange, atom->type[i]);
+  if (comm->nprocs > 1) MPI_Allreduce(MPI_IN_PLACE, &strange, 1, MPI_INT, MPI_MAX, world);
+  if (strange) error->all(FLERR, not_known(strange));
   if (list && list->molskip == 2)
     error->all(FLERR, "In pair_style hybrid/molecular, distill must stand first: a student acts within molecules");
   if (neighbor->exclude) check_exclusions();
+}
+
+std::string PairDistill::not_known(int type) const {
+  std::string known;
+  for (const std::string &e : elements_) known += " " + e;
+  return fmt::format("The student does not know {}; it knows{}", names_[type], known);
 }
 
 bool PairDistill::anywhere(bool here) {
@@ -249,6 +258,8 @@ void PairDistill::new_pairs() {
   builds_ = int64_t(neighbor->ncalls);
   types_.assign(atom->type, atom->type + all);
   int any = 0, ours = 0;
+  for (int type : types_)
+    if (number_of_[type] == UNKNOWN) error->one(FLERR, not_known(type));
   for (int number : number_of_) any = std::max(any, number);
   numbers_.resize(all);
   // atoms of other styles have no pairs, and no energies: see counts_

@@ -32,6 +32,7 @@ class PairDistill : public Pair {
   void read(const std::string &file);
   std::string bytes_of(const std::string &file);
   void check_exclusions();
+  std::string not_known(int type) const;
   bool anywhere(bool here);
   bool removed(int atom) const;
   bool pairs_are_old() const;
@@ -49,6 +50,7 @@ class PairDistill : public Pair {
   void *packed_ = nullptr;
   int64_t list_;
   std::vector<int> number_of_;  // atomic number of each type; 0: NULL, not the student's
+  std::vector<std::string> names_;  // the file's, and each type's
   std::vector<char> asked_;     // pairs of types for which LAMMPS has asked the cutoff
   double cutoff_ = 0, unit_ = 1;
 
