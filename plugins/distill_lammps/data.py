@@ -28,7 +28,7 @@ def elements(atoms: Atoms) -> str:
     return " ".join(symbol for symbol, _ in kinds(atoms))
 
 
-def write_data(atoms: Atoms, file: Path) -> None:
+def write_data(atoms: Atoms, file: str | Path) -> None:
     """A data file of atom_style atomic, its types as in `kinds`, positions in Å.
 
     The cell must have right angles.
@@ -45,7 +45,7 @@ def write_data(atoms: Atoms, file: Path) -> None:
     lines += ["", "Atoms  # atomic", ""]
     for k, (kind, (x, y, z)) in enumerate(zip(of_atoms, atoms.positions), start=1):
         lines.append(f"{k} {kind} {x:.12f} {y:.12f} {z:.12f}")
-    file.write_text("\n".join(lines) + "\n")
+    Path(file).write_text("\n".join(lines) + "\n")
 
 
 def one_molecule(source: str, charge: int | None = None, spin: int | None = None) -> Molecule:

@@ -75,6 +75,51 @@ def test_hidden_neighbours_are_refused(wheel, liquid, tmp_path, exclude) -> None
     assert "'neigh_modify exclude' hides neighbors from the student" in done.stdout
 
 
+MOLECULES = """two waters
+6 atoms
+5 atom types
+0 12 xlo xhi
+0 12 ylo yhi
+0 12 zlo zhi
+
+Masses
+
+1 1.008
+2 12.011
+3 14.007
+4 15.999
+5 35.45
+
+Atoms # bond
+
+"""
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_molecules_excluded_from_each_other(wheel, tmp_path, ranks) -> None:
+    """Each as if it were alone."""
+    water = molecule("H2O")
+    water.positions += 4
+    more = water.copy()
+    more.positions[:, 1] += 2.2
+    atoms = water + more
+    rows = [
+        f"{k} {(k + 2) // 3} {TYPES.index(atom.symbol) + 1} {x} {y} {z}"
+        for k, (atom, (x, y, z)) in enumerate(zip(atoms, atoms.positions), start=1)
+    ]
+    (tmp_path / "two.data").write_text(MOLECULES + "\n".join(rows) + "\n")
+    file = wheel.export("ultra-tiny", style="distill")
+    script = (
+        "units metal\natom_style bond\nboundary p p p\nread_data two.data\n"
+        f"pair_style distill double\npair_coeff * * {file} H C N O Cl\n"
+        "neigh_modify exclude molecule/inter all\n"
+        'thermo_style custom step pe\nrun 0\nprint "ENERGIES $(pe:%.9f)"\n'
+    )
+    (found,) = energies(output_of(wheel, script, tmp_path, ranks))
+    water.calc = StudentCalculator("ultra-tiny", dtype="float64")
+    assert found == pytest.approx(2 * water.get_potential_energy(), abs=1e-8)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_insertions_that_overlap(wheel, liquid, tmp_path, ranks) -> None:
     """Refused as trials; the energy that goes on is that of what is there."""

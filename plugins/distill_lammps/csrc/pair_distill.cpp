@@ -179,8 +179,6 @@ void PairDistill::setup() {
     if (number_of_[atom->type[i]] == UNKNOWN) strange = std::max(strange, atom->type[i]);
   if (comm->nprocs > 1) MPI_Allreduce(MPI_IN_PLACE, &strange, 1, MPI_INT, MPI_MAX, world);
   if (strange) error->all(FLERR, not_known(strange));
-  if (list && list->molskip == 2)
-    error->all(FLERR, "In pair_style hybrid/molecular, distill must stand first: a student acts within molecules");
   if (neighbor->exclude) check_exclusions();
 }
 
