@@ -58,7 +58,8 @@ def env() -> None:
 @app.command()
 def data(
     source: Annotated[
-        str, typer.Argument(help="The molecule: SMILES, or a .smi, .sdf, .xyz or .pdb file with it.")
+        str,
+        typer.Argument(help="The molecule: SMILES, or a .smi, .sdf, .xyz or .pdb file with it."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The data file to write.")],
     molecules: Annotated[int, typer.Option(help="1: in vacuum; more: a periodic liquid.")] = 1,

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
+from distill.kernels.library import available
 from distill.kernels.weights import INTERVALS, describe, flat_parameters
+from distill.kernels.weights import sizes as kernel_sizes
 from distill.student import Student
 from distill.student.file import load_student, student_path
 from distill.whole import whole_file
@@ -38,6 +40,8 @@ def export_plugin(student: str | Path, out: Path, dtype: str = "float32") -> str
     """
     loaded = load_student(student)
     metas = [describe(loaded, INTERVALS[precision]) for precision in ("float32", "float64")]
+    if available():
+        kernel_sizes(metas[0])  # refuses what LAMMPS' side could not compute
     flat = flat_parameters(loaded, "float64")
     sizes = np.array([len(metas[0]), len(metas[1]), len(flat)], dtype=np.int64)
     content = f"{' '.join(symbols(loaded))}\n".encode()
@@ -55,6 +59,5 @@ def symbols(student: Student) -> list[str]:
 def _hint(lines: str, student: Student) -> str:
     return (
         f"{lines} {' '.join(symbols(student))}\n"
-        "# one element for each of your atom types, in their order: "
-        "these are all that the student knows"
+        "# these are all that the student knows: give one for each of your atom types, in order"
     )

@@ -32,8 +32,9 @@ bool possible(const std::vector<double> &meta, size_t n_elements) {
   for (double x : meta)
     if (!std::isfinite(x)) return false;
   if (meta.size() != 6 + 4 * n_elements || meta[3] != double(n_elements)) return false;
-  if (!whole_number(meta[0], 1, 512) || !whole_number(meta[1], 1, 8) ||
-      !whole_number(meta[2], 1, 1000) || !whole_number(meta[4], 8, 100000))
+  // features, layers, Bessel functions, intervals; it knows itself which of them it takes
+  if (!whole_number(meta[0], 1, 1e6) || !whole_number(meta[1], 1, 1e6) ||
+      !whole_number(meta[2], 1, 1000) || !whole_number(meta[4], 8, 1e5))
     return false;
   if (!(meta[5] > 0.1 && meta[5] < 100)) return false;
   for (size_t k = 0; k < n_elements; ++k)
