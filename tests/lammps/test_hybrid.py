@@ -108,7 +108,7 @@ def points(lmp, atoms: Atoms, cases: list[Case], folder: Path, ranks: int) -> di
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_sums(wheel, tmp_path, ranks) -> None:
-    atoms = system(300)
+    atoms = system(100)
     atoms.rattle(0.03, seed=1)
     atoms.wrap()
 

@@ -128,7 +128,7 @@ def test_insertions_that_overlap(wheel, liquid, tmp_path, ranks) -> None:
         "group new type 1\nthermo_style custom step atoms pe\n"
         "compute_modify thermo_temp dynamic/dof yes\n"
         # cold, and so that each insertion that is not an overlap gains: the liquid is filled with H
-        "fix mc new gcmc 1 30 0 1 29494 300 0.0 0.1 full_energy\nthermo 1\nrun 3\n"
+        "fix mc new gcmc 1 20 0 1 29494 300 0.0 0.1 full_energy\nthermo 1\nrun 2\n"
         "dump d all custom 1 end.dump id type x y z\ndump_modify d sort id format float %.17g\n"
         'run 0\nprint "ENERGIES $(pe:%.9f) $(atoms) $(f_mc[4])"\n'
     )
@@ -168,8 +168,8 @@ def test_ideal_gas(wheel, tmp_path, ranks) -> None:
     script = wheel.setup(one, wheel.export("ultra-tiny", style="distill"), tmp_path) + (
         "mass 1 1.008\ngroup new type 1\ncompute_modify thermo_temp dynamic/dof yes\n"
         f"fix mc new gcmc 1 20 0 1 29494 {temperature} {mu:.9f} 0.1 full_energy\n"
-        "variable n equal atoms\nfix mean all ave/time 1 900 1000 v_n file mean.txt\n"
-        "run 1000\n"
+        "variable n equal atoms\nfix mean all ave/time 1 540 600 v_n file mean.txt\n"
+        "run 600\n"
     )
     output_of(wheel, script, tmp_path, ranks)
     mean = np.loadtxt(tmp_path / "mean.txt")[-1]
