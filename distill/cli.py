@@ -598,7 +598,7 @@ def export(
         hint = exports[kind].load()(student, out, dtype)
     Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of {kind}.", highlight=False)
     if hint:
-        Console().print(hint, highlight=False, markup=False)
+        Console().print(hint, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
