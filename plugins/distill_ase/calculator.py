@@ -120,7 +120,7 @@ class StudentCalculator(Calculator):
             errors = self._alarm.latent.errors(distances)
             self.results["uncertainties"] = errors
             self.results["uncertainty"] = rms(errors)
-            self._alarm(distances, atoms.numbers)
+            self._alarm(distances, atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / volume)
