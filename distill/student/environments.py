@@ -1,15 +1,15 @@
 """What an atom is bonded to, and whether a training set had such an atom.
 
 An atom's environment is its element and those of its neighbours at bond length, "C HHHO" for a
-methanol's carbon. Latent distances say little of molecules of a kind that the training set had none
-of (an oxygen with nothing but an oxygen beside it looks like others'); a table of the environments
-that it had does.
+methanol's carbon, "N N." for an atom of N2: two that have no other neighbours. Latent distances say
+little of molecules of a kind that the training set had none of (an oxygen with nothing but an
+oxygen beside it looks like others'); a table of the environments that it had does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ BONDED = 1.25
 """Times the sum of the covalent radii: atoms nearer than this are bonded."""
 STRETCHED = 1.4
 """The same for bonds that a vibration has stretched: it must not make another environment."""
+BREAKING = 2.0
+"""The same for bonds that are pulled apart: an atom without a neighbour this near is on its own."""
 RARE = 1e-5
-"""Of a training set's atoms: environments of fewer come from single distorted geometries."""
+"""Of a training set's atoms: environments of fewer may come from single distorted geometries."""
 
 
 def reach(numbers: Any, factor: float = BONDED) -> float:
@@ -55,11 +57,14 @@ def names(numbers: Any, pairs: Pairs) -> list[str]:
     """The environments (N,) by the bonded pairs, both directions listed."""
     around: list[list[int]] = [[] for _ in numbers]
     for i, j in zip(*(part.tolist() for part in pairs)):
-        around[i].append(int(numbers[j]))
-    return [
-        chemical_symbols[int(z)] + " " + "".join(chemical_symbols[n] for n in sorted(near))
-        for z, near in zip(numbers, around)
-    ]
+        around[i].append(j)
+    z = [int(number) for number in numbers]
+    found = []
+    for k, near in enumerate(around):
+        alone = "." if len(near) == 1 and around[near[0]] == [k] else ""
+        others = "".join(chemical_symbols[n] for n in sorted(z[j] for j in near))
+        found.append(f"{chemical_symbols[z[k]]} {others}{alone}")
+    return found
 
 
 def count(numbers: Any, positions: Any, edge_index: Any, edge_shift: Any) -> Counter[str]:
@@ -74,10 +79,35 @@ def count(numbers: Any, positions: Any, edge_index: Any, edge_shift: Any) -> Cou
     return Counter(names(numbers, within(numbers, i, j, lengths, BONDED)))
 
 
-def common(counts: Counter[str]) -> frozenset[str]:
-    """The environments that are not rare among those counted."""
-    least = RARE * sum(counts.values())
-    return frozenset(name for name, count in counts.items() if count >= least)
+class Census:
+    """Counts the environments of a training set, geometry by geometry."""
+
+    def __init__(self) -> None:
+        self.atoms: Counter[str] = Counter()
+        self.geometries: dict[Hashable, int] = {}
+        self.having: dict[Hashable, Counter[str]] = {}
+
+    def add(self, molecule: Hashable, found: Counter[str]) -> None:
+        """One geometry of a molecule, with how many atoms of each environment it has."""
+        self.atoms.update(found)
+        self.geometries[molecule] = self.geometries.get(molecule, 0) + 1
+        self.having.setdefault(molecule, Counter()).update(found.keys())
+
+    def known(self) -> frozenset[str]:
+        """The environments that are more than accidents: not rare, or a molecule's usual ones."""
+        least = RARE * sum(self.atoms.values())
+        usual = {
+            name
+            for molecule, names_of in self.having.items()
+            for name, count in names_of.items()
+            if count >= max(3, self.geometries[molecule] / 4)
+        }
+        # without neighbours are also the atoms of breaking bonds, of which a set may have many
+        return frozenset(
+            usual.union(
+                name for name, n in self.atoms.items() if n >= least and not name.endswith(" ")
+            )
+        )
 
 
 def unseen(
@@ -90,16 +120,23 @@ def unseen(
     """
     numbers = np.asarray(numbers)
     x = np.asarray(positions, dtype=np.float64)
-    (i, j), shift = neighbour_list(x, cell, pbc, reach(numbers, STRETCHED))
+    (i, j), shift = neighbour_list(x, cell, pbc, reach(numbers, BREAKING))
     lengths = np.linalg.norm(x[j] + shift - x[i], axis=1)
     usual, longer = (
         names(numbers, within(numbers, i, j, lengths, factor)) for factor in (BONDED, STRETCHED)
     )
+    breaking = set(within(numbers, i, j, lengths, BREAKING)[0].tolist())
     return {
-        k: f", bonded to {name.split(' ')[1] or 'nothing'}"
+        k: in_words(name)
         for k, (name, other) in enumerate(zip(usual, longer))
-        if name not in known and other not in known
+        if not (name in known or other in known or (other.endswith(" ") and k in breaking))
     }
+
+
+def in_words(name: str) -> str:
+    """What an atom is bonded to: "bonded to HHO"."""
+    near = name.split(" ")[1]
+    return f"bonded to {near.rstrip('.')}{' alone' * near.endswith('.')}" if near else "on its own"
 
 
 def packed(known: Iterable[str]) -> dict[str, str]:

@@ -145,7 +145,10 @@ class Alarm:
             return []
         self.strange += 1
         self.atoms.update(f"{i} ({symbols([numbers[i]])})" for i in found)
-        return [f"{i} ({symbols([numbers[i]])}{self._unseen.get(i, '')})" for i in sorted(found)]
+        return [
+            f"{i} ({symbols([numbers[i]])}{', ' * (i in self._unseen)}{self._unseen.get(i, '')})"
+            for i in sorted(found)
+        ]
 
     def _look_at_bonds(
         self, numbers: NDArray[np.int64], positions: Array, cell: Any, pbc: Any

@@ -1,6 +1,5 @@
 """Fits what tells how unlike the training set an atom is: see :mod:`distill.student.latent`."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,10 +45,11 @@ def fit_latent(student: Student, train: Sequence[Graph], valid: Sequence[Graph])
 
 def known_environments(graphs: Sequence[Graph]) -> frozenset[str]:
     """What the atoms of all these geometries are bonded to, but for rare accidents."""
-    counts: Counter[str] = Counter()
+    census = environments.Census()
     for g in graphs:
-        counts += environments.count(g.numbers, g.positions, g.edge_index, g.edge_shift)
-    return environments.common(counts)
+        found = environments.count(g.numbers, g.positions, g.edge_index, g.edge_shift)
+        census.add(g.molecule or g.numbers.tobytes(), found)
+    return census.known()
 
 
 def evenly(graphs: Sequence[Graph]) -> list[Graph]:

@@ -17,9 +17,9 @@ KJ_PER_MOL_PER_EV = units.mol / units.kJ
 class OpenMMStudent(nn.Module):
     """A student behind OpenMM's units, with its neighbour list; to be scripted.
 
-    numbers: the atomic numbers of the student's N atoms. atoms: their indices in the System, or None
-    for its first N particles. Forces on other particles are zero. kernel: the same student's, which
-    then does the work wherever the positions are on the CPU, or None.
+    numbers: the atomic numbers of the student's N atoms. atoms: their indices in the System, or
+    None for its first N particles. Forces on other particles are zero. kernel: the same student's,
+    which then does the work wherever the positions are on the CPU, or None.
     """
 
     numbers: Tensor
