@@ -36,14 +36,22 @@ def reach(numbers: Any, factor: float = BONDED) -> float:
     return 2.0 * factor * float(covalent_radii[np.unique(numbers)].max(initial=0.0))
 
 
-def bonded(numbers: Any, positions: Any, cell: Any, pbc: Any, factor: float = BONDED) -> Pairs:
+def bonded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Pairs:
     """Centres and neighbours, both (P,) and both directions, of the pairs at bond length.
 
     numbers (N,), positions (N, 3) and cell (3, 3) in Å.
     """
-    (i, j), shift = neighbour_list(positions, cell, pbc, reach(numbers, factor))
+    i, j, lengths = near_pairs(numbers, positions, cell, pbc, BONDED)
+    return within(numbers, i, j, lengths, BONDED)
+
+
+def near_pairs(
+    numbers: Any, positions: Any, cell: Any, pbc: Any, factor: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """All pairs that may be within ``factor`` times the sum of their radii, and their lengths."""
     x = np.asarray(positions, dtype=np.float64)
-    return within(numbers, i, j, np.linalg.norm(x[j] + shift - x[i], axis=1), factor)
+    (i, j), shift = neighbour_list(x, cell, pbc, reach(numbers, factor))
+    return i, j, np.linalg.norm(x[j] + shift - x[i], axis=1)
 
 
 def within(numbers: Any, i: Any, j: Any, lengths: Array, factor: float) -> Pairs:
@@ -53,30 +61,37 @@ def within(numbers: Any, i: Any, j: Any, lengths: Array, factor: float) -> Pairs
     return i[near], j[near]
 
 
-def names(numbers: Any, pairs: Pairs) -> list[str]:
-    """The environments (N,) by the bonded pairs, both directions listed."""
+def names(numbers: Any, i: Any, j: Any, lengths: Array, factor: float = BONDED) -> list[str]:
+    """The environments (N,) by the pairs (i, j), ``lengths`` Å apart, both directions listed.
+
+    An atom of a bond that is breaking is "H ~", one on its own "H ".
+    """
     around: list[list[int]] = [[] for _ in numbers]
-    for i, j in zip(*(part.tolist() for part in pairs)):
-        around[i].append(j)
+    for a, b in zip(*(part.tolist() for part in within(numbers, i, j, lengths, factor))):
+        around[a].append(b)
+    breaking = set(within(numbers, i, j, lengths, BREAKING)[0].tolist())
     z = [int(number) for number in numbers]
     found = []
     for k, near in enumerate(around):
-        alone = "." if len(near) == 1 and around[near[0]] == [k] else ""
-        others = "".join(chemical_symbols[n] for n in sorted(z[j] for j in near))
-        found.append(f"{chemical_symbols[z[k]]} {others}{alone}")
+        others = "".join(chemical_symbols[n] for n in sorted(z[b] for b in near))
+        if not near and k in breaking:
+            others = "~"
+        elif len(near) == 1 and around[near[0]] == [k]:
+            others += "."
+        found.append(f"{chemical_symbols[z[k]]} {others}")
     return found
 
 
 def count(numbers: Any, positions: Any, edge_index: Any, edge_shift: Any) -> Counter[str]:
     """How many atoms of each environment a geometry has.
 
-    edge_index (2, E) and edge_shift (E, 3) or None: all pairs that may be bonded, both directions.
+    edge_index (2, E) and edge_shift (E, 3) or None: all pairs that may be bonded or breaking, both
+    directions.
     """
     i, j = edge_index
     x = np.asarray(positions, dtype=np.float64)
     vectors = x[j] - x[i] if edge_shift is None else x[j] + edge_shift - x[i]
-    lengths = np.sqrt((vectors * vectors).sum(1))
-    return Counter(names(numbers, within(numbers, i, j, lengths, BONDED)))
+    return Counter(names(numbers, i, j, np.linalg.norm(vectors, axis=1)))
 
 
 class Census:
@@ -102,12 +117,8 @@ class Census:
             for name, count in names_of.items()
             if count >= max(3, self.geometries[molecule] / 4)
         }
-        # without neighbours are also the atoms of breaking bonds, of which a set may have many
-        return frozenset(
-            usual.union(
-                name for name, n in self.atoms.items() if n >= least and not name.endswith(" ")
-            )
-        )
+        usual.update(name for name, n in self.atoms.items() if n >= least)
+        return frozenset(name for name in usual if not name.endswith("~"))  # never asked for
 
 
 def unseen(
@@ -119,17 +130,12 @@ def unseen(
     numbers (N,), positions (N, 3) and cell (3, 3) in Å.
     """
     numbers = np.asarray(numbers)
-    x = np.asarray(positions, dtype=np.float64)
-    (i, j), shift = neighbour_list(x, cell, pbc, reach(numbers, BREAKING))
-    lengths = np.linalg.norm(x[j] + shift - x[i], axis=1)
-    usual, longer = (
-        names(numbers, within(numbers, i, j, lengths, factor)) for factor in (BONDED, STRETCHED)
-    )
-    breaking = set(within(numbers, i, j, lengths, BREAKING)[0].tolist())
+    pairs = near_pairs(numbers, positions, cell, pbc, BREAKING)
+    usual, longer = (names(numbers, *pairs, factor) for factor in (BONDED, STRETCHED))
     return {
         k: in_words(name)
         for k, (name, other) in enumerate(zip(usual, longer))
-        if not (name in known or other in known or (other.endswith(" ") and k in breaking))
+        if not (name in known or other in known or other.endswith("~"))
     }
 
 

@@ -162,9 +162,7 @@ class Alarm:
                     return
         assert self.latent.environments is not None
         self._seen = np.array(numbers), np.array(positions)
-        self._unseen = environments.unseen(
-            self.latent.environments, numbers, positions, cell, pbc
-        )
+        self._unseen = environments.unseen(self.latent.environments, numbers, positions, cell, pbc)
 
     def __str__(self) -> str:
         """For example "37 of 1,000 geometries have such an atom, mostly 5 (N)"."""

@@ -147,9 +147,9 @@ def run_md(
 
     positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after ``minutes`` or ``steps``.
     A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day;
-    and what the student says of it, see :class:`Watch`. MD that breaks up, so that coordinates or
-    energies are no longer numbers, ends there: ``broke_up`` says so in a sentence, and the files
-    hold what came before.
+    and what the student says of it, see :class:`Watch`. ``broke_up`` says in a sentence when the
+    molecule came apart. MD ends where coordinates or energies are no longer numbers; the files hold
+    what came before.
     """
     topology = topology_of(molecule)
     system = system_of(student, topology)
@@ -174,24 +174,32 @@ def run_md(
         ),
     ]  # fmt: skip
     watch = Watch(student, molecule.numbers)
+    bonds = bonded_pairs(molecule.numbers, 10.0 * state.getPositions(asNumpy=True)._value)
     started = time.monotonic()
     done, seconds = 0, 0.0
-    broke_up = {}
+    told: dict[str, str] = {}
     while True:
         try:
             simulation.step(interval)
+            state = simulation.context.getState(positions=True)
         except (openmm.OpenMMException, ValueError) as error:  # ValueError is the reporters'
             if "nan" not in str(error).lower() and "infinite" not in str(error):
                 raise
-            broke_up["broke_up"] = (
-                f"The MD broke up after {done:,} steps of {timestep:g} fs at {temperature:g} K: "
-                "coordinates or energies are no longer numbers. Take a shorter time step or a "
-                "lower temperature, or train the student further."
+            told["broke_up"] = (
+                f"The MD ended after {done:,} steps: coordinates or energies are no numbers any "
+                "more. Take a shorter time step or a lower temperature, or train the student "
+                "further."
             )
             break
         done += interval
-        state = simulation.context.getState(positions=True)
-        watch(10.0 * state.getPositions(asNumpy=True)._value)
+        frame = 10.0 * state.getPositions(asNumpy=True)._value
+        watch(frame)
+        if not told and not intact(molecule.numbers, frame, bonds):
+            told["broke_up"] = (
+                f"The molecule came apart within {done:,} steps of MD: a bond is twice as long as "
+                "it should be, or atoms are on top of each other. Where that is no chemistry, take "
+                "a shorter time step or a lower temperature, or train the student further."
+            )
         seconds = time.monotonic() - started
         share = done / steps if steps is not None else seconds / (60.0 * (minutes or 0.0))
         on_chunk(min(1.0, share))
@@ -208,7 +216,7 @@ def run_md(
         "ns_per_day": done * timestep * 1e-6 / (max(seconds, 1e-9) / 86400.0),
         "mean_temperature_k": mean_temperature(out / "md.csv"),
         **watch.report(),
-        **broke_up,
+        **told,
     }
 
 
