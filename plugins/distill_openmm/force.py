@@ -166,7 +166,7 @@ def torch_force(module: OpenMMStudent) -> Any:
         # TorchForce freezes the module, and frozen calls point to functions that are freed with
         # what it was made of: an error inside of one would end the process while torch looks for
         # its name. A graph without calls can report errors.
-        torch._C._jit_pass_inline(scripted.forward.graph)
+        torch._C._jit_pass_inline(scripted.graph)
         force = openmmtorch.TorchForce(scripted)
     force.setOutputsForces(True)
     return force

@@ -59,7 +59,7 @@ def test_accidents_are_not_known() -> None:
     for k in range(20_000):
         census.add(k % 10, Counter({"C HHHH": 50, "H C": 200}))
     for k in range(8):
-        census.add(k, Counter({"H H.": 2, "H ": 20}))  # each in one geometry of a molecule
+        census.add(k, Counter({"H H.": 2, "H ": 1}))  # each in one geometry of a molecule
     for _ in range(4):
         census.add("tetrachloromethane", Counter({"C ClClClCl": 1, "Cl C": 4}))
     assert census.known() == {"C HHHH", "H C", "C ClClClCl", "Cl C"}
@@ -78,7 +78,7 @@ def test_shipped_students_know_what_they_have_not_learned(size: str) -> None:
     for atoms in strange:
         assert rings(atoms.numbers, atoms.positions), atoms
     usual = (
-        "CC(=O)Nc1ccc(O)cc1", "CS(=O)(=O)c1ccc(C#N)cc1", "OC(=O)C(F)(F)F", "Brc1cnc(Cl)s1", "O",
+        "CC(=O)Nc1ccc(O)cc1", "CS(=O)(=O)c1ccc(C#N)cc1", "OC(=O)C(F)(F)F", "Brc1cccs1", "O",
         "C[N+](C)(C)CC([O-])=O", "COP(=O)(OC)OC", "Ic1ccccc1[N+](=O)[O-]",
     )  # fmt: skip
     for smiles in usual:
