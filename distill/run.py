@@ -122,6 +122,8 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     save_student(student, out / "student.safetensors")
     folder.mark("done")
     md = report["md"]
+    if "broke_up" in md:
+        say(md["broke_up"])
     if md.get("frames_unlike_training"):
         say(f"Beware: in {md['frames_unlike_training']} of {md['frames']} frames of the MD an atom "
             "was unlike all that the student has learned.")  # fmt: skip
