@@ -7,8 +7,11 @@ one as a .smi file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from distill.data.molecules import Molecule
+from rdkit import Chem
+
+from distill.data.molecules import Molecule, from_rdkit, quietly, which_isomer
 from distill.data.sets.analogues import analogues
 from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
@@ -25,6 +28,7 @@ from distill.data.sets.recombined import recombined
 from distill.data.sets.rigid import rigid
 from distill.data.sets.small import small
 from distill.data.sets.split import chosen
+from distill.data.stereo import one_isomer
 from distill.errors import DistillError
 
 SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
@@ -56,4 +60,24 @@ def read_set(source: str) -> list[Molecule]:
         raise DistillError(
             f"'{source}': write 1 or more after the split, as {kind}:{split or 'train'}:800."
         )
-    return chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]
+    everything = SETS[kind]()
+    found = chosen(kind, everything, split)[: int(limit) if limit else None]
+    known = {molecule.smiles or "" for molecule in everything}
+    return [_of_one_isomer(molecule, known) for molecule in found]
+
+
+def _of_one_isomer(molecule: Molecule, known: set[str]) -> Molecule:
+    """The molecule without open stereochemistry: an isomer that is not in the set already.
+
+    Names, splits and order are those of the list, where it may be open.
+    """
+    if molecule.positions or not molecule.smiles or "." in molecule.smiles:
+        return molecule
+    open_one = Chem.MolFromSmiles(molecule.smiles)
+    isomer = quietly(one_isomer, open_one, known)
+    if isomer is None:
+        return molecule
+    found = from_rdkit(Chem.AddHs(isomer), molecule.name)
+    if found.numbers.tolist() != molecule.numbers.tolist():
+        return molecule
+    return replace(found, notes=(which_isomer(molecule.smiles, found.smiles or ""),))
