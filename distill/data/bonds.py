@@ -22,6 +22,8 @@ from rdkit.Chem import rdDetermineBonds
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from distill.data.molecules import quietly
+
 SECONDS = 5.0
 """The most that one molecule may take; a drug takes some milliseconds."""
 
@@ -49,13 +51,17 @@ ANION = {6: 2.0, 7: 1.5, 8: 1.0, 9: 1.0, 15: 2.0, 16: 1.0, 17: 1.0, 35: 1.0, 53:
 """The penalties of a charge; less willing than a chemist would draw it is more."""
 
 
+SULFOXIDE = 2.6
+"""A little more than that of [S+][O-], which ChEMBL and RDKit write; less for O=S=O, see below."""
+
+
 @cache
 def states(number: int) -> tuple[State, ...]:
     """The states of an element."""
     least = NEUTRAL[number][0]
     found = [State(v, 0, 0, 0.3 * k) for k, v in enumerate(NEUTRAL[number])]
     if number == 16:
-        found[1] = State(4, 0, 0, 2.6)  # a sulfoxide is written [S+][O-], as RDKit and ChEMBL do
+        found[1] = State(4, 0, 0, SULFOXIDE)
     if number in CATION:
         up = -1 if number == 6 else 1
         found.append(State(least + up, 1, 0, CATION[number]))
@@ -76,15 +82,19 @@ def states(number: int) -> tuple[State, ...]:
     return tuple(found)
 
 
-def connected(numbers: np.ndarray, positions: np.ndarray) -> Chem.RWMol:
-    """The atoms (N,) at positions (N, 3) in Å, with a single bond wherever two are bound."""
+def connected(numbers: np.ndarray, positions: np.ndarray, crowded: bool = False) -> Chem.RWMol:
+    """The atoms (N,) at positions (N, 3) in Å, with a single bond wherever two are bound.
+
+    ``crowded`` keeps all that are near each other, as in PF6-; else no atom has more neighbours
+    than is usual for its element.
+    """
     mol = Chem.RWMol()
     for number in numbers:
         mol.AddAtom(Chem.Atom(int(number)))
     conformer = Chem.Conformer(len(numbers))
     conformer.SetPositions(np.ascontiguousarray(positions, dtype=float))
     mol.AddConformer(conformer)
-    rdDetermineBonds.DetermineConnectivity(mol)
+    rdDetermineBonds.DetermineConnectivity(mol, useVdw=crowded)
     return mol
 
 
@@ -113,9 +123,12 @@ def with_orders(connected: Chem.RWMol, charge: int, spin: int) -> Chem.Mol | Non
         atom.SetNumRadicalElectrons(state.unpaired)
         atom.SetNoImplicit(True)
     try:
-        Chem.SanitizeMol(mol)
+        quietly(Chem.SanitizeMol, mol)
         Chem.AssignStereochemistryFrom3D(mol)
     except (ValueError, RuntimeError):  # what valences allow, RDKit may not
+        return None
+    unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    if (Chem.GetFormalCharge(mol), unpaired) != (charge, spin - 1):
         return None
     return mol.GetMol()
 
@@ -161,7 +174,12 @@ def _solve(
     strain = [_strain(numbers, positions, bonds[bond], order) for bond, order in orders]
     # of the two oxygens of a carboxylate the first has the double bond, on every machine
     first = [1e-3 * (order - 1) * bond / len(bonds) for bond, order in orders]
-    cost = np.array([state.penalty for _, state in choices] + list(np.add(strain, first)))
+    degree = np.bincount(np.ravel(bonds).astype(int), minlength=len(numbers))
+    penalties = [
+        0.3 if state.penalty == SULFOXIDE and degree[atom] == 2 else state.penalty
+        for atom, state in choices
+    ]
+    cost = np.array(penalties + list(np.add(strain, first)))
     found = milp(
         cost,
         integrality=np.ones(size),
@@ -173,12 +191,13 @@ def _solve(
         return None
     taken = np.flatnonzero(found.x > 0.5)
     chosen = [choices[k][1] for k in taken if k < len(choices)]
+    on_carbon = {s.charge for s, number in zip(chosen, numbers, strict=True) if number == 6}
+    if {1, -1} <= on_carbon:  # a bond is missing
+        return None
     return [orders[k - len(choices)][1] for k in taken if k >= len(choices)], chosen
 
 
-def _strain(
-    numbers: list[int], positions: np.ndarray, bond: tuple[int, int], order: int
-) -> float:
+def _strain(numbers: list[int], positions: np.ndarray, bond: tuple[int, int], order: int) -> float:
     """A small penalty for a length that is another order's."""
     length = sum(RADII[numbers[end]][order - 1] for end in bond)
     away = float(np.linalg.norm(positions[bond[0]] - positions[bond[1]])) - length

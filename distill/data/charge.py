@@ -45,7 +45,9 @@ PAIR = re.compile(
     r"[\"'\[({]?\s*(?P<value>[^\s,;\"'\])}]*)",
     re.IGNORECASE,
 )
-QUOTED = re.compile(r"""(?P<key>[\w\-.]+)\s*=\s*(?:"(?P<a>[^"]*)"|'(?P<b>[^']*)'|\{(?P<c>[^}]*)\})""")
+QUOTED = re.compile(
+    r"""(?P<key>[\w\-.]+)\s*=\s*(?:"(?P<a>[^"]*)"|'(?P<b>[^']*)'|\{(?P<c>[^}]*)\})"""
+)
 COLUMNS = re.compile(r"Properties\s*=\s*\S+", re.IGNORECASE)
 WORDS = re.compile(
     r"(?<![\w\-])(?:(?:mono|di|tri|tetra)?(?:an|cat)ion(?:ic)?|charged|singlet|doublet|triplet|"

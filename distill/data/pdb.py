@@ -6,19 +6,21 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from rdkit import Chem
 
-from distill.data.xyz import elements_of
+from distill.data.xyz import ISOTOPES, Frame, elements_of
 from distill.elements import ELEMENTS, symbols
 from distill.errors import DistillError
 
 ATOM = ("ATOM  ", "HETATM")
 
 
-def models(text: str, where: str) -> tuple[list[Atoms], int | None, str]:
+def read_models(text: str, where: str) -> tuple[list[Frame], int | None, str]:
     """The atoms of each model; their charge, if columns 79-80 tell; what was guessed."""
     from distill.data.molecules import quietly
 
     text, guessed = with_elements(text, where)
-    mol = quietly(Chem.MolFromPDBBlock, text, sanitize=False, removeHs=False, proximityBonding=False)
+    mol = quietly(
+        Chem.MolFromPDBBlock, text, sanitize=False, removeHs=False, proximityBonding=False
+    )
     if mol is None or not mol.GetNumAtoms():
         raise DistillError(
             f"{where} is not a readable PDB file: it has no ATOM or HETATM line that RDKit takes."
@@ -28,14 +30,17 @@ def models(text: str, where: str) -> tuple[list[Atoms], int | None, str]:
         raise DistillError(f"{where} has no hydrogen atoms; add them first (PDBFixer, Open Babel).")
     charges = [line[78:80].strip() for line in text.splitlines() if line.startswith(ATOM)]
     total = sum(atom.GetFormalCharge() for atom in mol.GetAtoms()) if any(charges) else None
-    return [Atoms(numbers, c.GetPositions()) for c in mol.GetConformers()], total, guessed
+    isotopes = {a.GetIdx(): a.GetIsotope() for a in mol.GetAtoms() if a.GetIsotope()}
+    placed = (Atoms(numbers, conformer.GetPositions()) for conformer in mol.GetConformers())
+    return [Frame(atoms, "", isotopes=isotopes) for atoms in placed], total, guessed
 
 
 def with_elements(text: str, where: str) -> tuple[str, str]:
     """The text with an element in columns 77-78 of every atom, and a note if any was missing."""
     lines = text.splitlines()
     atoms = [k for k, line in enumerate(lines) if line.startswith(ATOM)]
-    blank = [k for k in atoms if lines[k][76:78].strip().capitalize() not in atomic_numbers]
+    told = atomic_numbers.keys() | ISOTOPES.keys()
+    blank = [k for k in atoms if lines[k][76:78].strip().capitalize() not in told]
     if not blank:
         return text, ""
     residues: dict[str, list[int]] = {}

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from ase import Atoms
 from rdkit import Chem
 
 from distill.data.bonds import connected, likely_charge, pairs_of, with_orders
@@ -26,8 +24,8 @@ from distill.data.molecules import (
     from_smiles,
     quietly,
 )
-from distill.data.pdb import models
-from distill.data.xyz import frames
+from distill.data.pdb import read_models
+from distill.data.xyz import Frame, frames
 from distill.errors import DistillError
 
 MOST_NAMED = 20
@@ -87,7 +85,7 @@ def _records(source: str, options: Options) -> Iterator[Record]:
         from distill.data.sets import read_set
 
         for molecule in read_set(source):
-            yield _checked(source, lambda m=molecule: _agrees(m, options))
+            yield _checked(source, _agrees, molecule, options)
         return
     path = Path(source)
     kind = path.with_suffix("") if path.suffix.lower() == ".gz" else path
@@ -95,7 +93,7 @@ def _records(source: str, options: Options) -> Iterator[Record]:
     if reader is None:
         if os.path.exists(source):  # unlike Path.exists, takes a SMILES of any length
             raise DistillError(f"{source}: unknown kind of file; give {', '.join(READERS)}.")
-        yield _checked("", lambda: _from_line(source, None, options))
+        yield _checked("", _from_line, source, None, options)
         return
     if not path.is_file():
         raise DistillError(f"{source}: no such file.")
@@ -107,10 +105,10 @@ def _records(source: str, options: Options) -> Iterator[Record]:
         raise DistillError(f"{source} holds no molecule.")
 
 
-def _checked(where: str, make: Callable[[], Molecule]) -> Record:
+def _checked(where: str, make: Callable[..., Molecule], *args: Any) -> Record:
     """The molecule, or what is wrong with it and where it stands."""
     try:
-        molecule = make()
+        molecule = make(*args)
         check(molecule)
     except DistillError as error:
         text = str(error)
@@ -145,26 +143,20 @@ def _read_smi(path: Path, options: Options) -> Iterator[Record]:
         if number == 1 and words[0].lower() in ("smiles", "canonical_smiles", "smi"):
             continue  # a heading
         name = words[1] if len(words) > 1 else None
-        yield _checked(
-            f"{path}, line {number}",
-            lambda smiles=words[0], name=name: _from_line(smiles, name, options),
-        )
+        yield _checked(f"{path}, line {number}", _from_line, words[0], name, options)
 
 
 def _read_sdf(path: Path, options: Options) -> Iterator[Record]:
     supplier = Chem.SDMolSupplier()
     text = _text(path)
     supplier.SetData(text, removeHs=False)
-    for number, mol in enumerate(quietly(list, supplier), start=1):
-        where = f"{path}: molecule {number}"
-
-        def make(mol: Chem.Mol | None = mol, where: str = where, k: int = number - 1) -> Molecule:
-            if mol is None or not mol.GetNumAtoms():
-                reason = _sdf_problem(supplier.GetItemText(k))
-                raise DistillError(f"{path}: RDKit cannot read molecule {k + 1}{reason}.")
-            return _from_record(mol, where, options)
-
-        yield _checked(where, make)
+    for k, mol in enumerate(quietly(list, supplier)):
+        where = f"{path}: molecule {k + 1}"
+        if mol is None or not mol.GetNumAtoms():
+            reason = _sdf_problem(supplier.GetItemText(k))
+            yield DistillError(f"{path}: RDKit cannot read molecule {k + 1}{reason}.")
+        else:
+            yield _checked(where, _from_record, mol, where, options)
 
 
 def _from_record(mol: Chem.Mol, where: str, options: Options) -> Molecule:
@@ -213,86 +205,100 @@ def _sdf_problem(record: str) -> str:
 
 
 def _read_xyz(path: Path, options: Options) -> Iterator[Record]:
-    bonds = Bonds()
-    comments: dict[bytes, tuple[int, str]] = {}
+    bonds, bare = Bonds(), BareNumbers()
     for number, frame in enumerate(frames(_text(path), str(path)), start=1):
-
-        def make(frame: Any = frame) -> Molecule:
-            atoms, comment = frame.atoms, frame.comment
-            charge, spin = charge_and_spin(
-                atoms, str(path), comment=comment, charge=options.charge, spin=options.spin
-            )
-            bare = re.fullmatch(r"\s*[+-]?\d+\s+\d+\s*", comment)
-            before = comments.setdefault(atoms.numbers.tobytes(), (charge, comment))
-            if bare and before[0] != charge:
-                raise DistillError(
-                    f"the comment lines '{before[1].strip()}' and '{comment.strip()}' of the same "
-                    "atoms look like two charges; write charge=... spin=... instead."
-                )
-            name = clean_name(str(frame.info.get("name", _stem(path))))
-            return bonds.molecule(name, atoms, charge, spin, frame.isotopes)
-
+        where = f"{path}, frame {number}"
         if frame.problem:
-            yield DistillError(f"{path}, frame {number}: {frame.problem}")
+            yield DistillError(f"{where}: {frame.problem}")
         else:
-            yield _checked(f"{path}, frame {number}", make)
+            yield _checked(where, _from_frame, path, where, frame, options, bonds, bare)
+
+
+def _from_frame(
+    path: Path, where: str, frame: Frame, options: Options, bonds: Bonds, bare: BareNumbers
+) -> Molecule:
+    """A molecule from a frame of an XYZ file."""
+    charge, spin = charge_and_spin(
+        frame.atoms, where, comment=frame.comment, charge=options.charge, spin=options.spin
+    )
+    bare.check(frame, charge)
+    name = clean_name(str(frame.info.get("name", _stem(path))))
+    return bonds.molecule(name, frame, charge, spin)
+
+
+class BareNumbers:
+    """Tells charge and multiplicity, ``-2 1``, from what counts the frames, ``1 2``."""
+
+    def __init__(self) -> None:
+        self._before: dict[bytes, tuple[int, str]] = {}
+
+    def check(self, frame: Frame, charge: int) -> None:
+        """Raise DistillError when frames of the same atoms have two charges in bare numbers."""
+        if not re.fullmatch(r"\s*[+-]?\d+[\s,]+\d+\s*", frame.comment):
+            return
+        key = frame.atoms.numbers.tobytes()
+        before, text = self._before.setdefault(key, (charge, frame.comment))
+        if before != charge:
+            raise DistillError(
+                f"the comment lines '{text.strip()}' and '{frame.comment.strip()}' of the same "
+                "atoms look like two charges; write charge=... spin=... instead."
+            )
 
 
 def _read_pdb(path: Path, options: Options) -> Iterator[Record]:
-    atoms, charge, guessed = models(_text(path), str(path))
+    models, charge, guessed = read_models(_text(path), str(path))
     bonds = Bonds()
     notes = (guessed,) if guessed else ()
-    for number, positions in enumerate(atoms, start=1):
-
-        def make(one: Atoms = positions) -> Molecule:
-            total, spin = charge_and_spin(
-                one, str(path), comment="", spin=options.spin,
-                charge=options.charge if charge is None else charge,
-            )  # fmt: skip
-            if options.charge not in (None, total):
-                raise DistillError(
-                    f"{path} has charge {total} in its columns 79-80, --charge says "
-                    f"{options.charge}; leave the right one alone."
-                )
-            found = bonds.molecule(clean_name(_stem(path)), one, total, spin)
-            return replace(found, notes=notes + found.notes)
-
-        yield _checked(f"{path}, model {number}", make)
+    if None not in (charge, options.charge) and charge != options.charge:
+        raise DistillError(
+            f"{path} has charge {charge} in its columns 79-80, --charge says {options.charge}; "
+            "leave the right one alone."
+        )
+    total = charge if charge is not None else options.charge or 0
+    for number, frame in enumerate(models, start=1):
+        found = _checked(
+            f"{path}, model {number}",
+            bonds.molecule, clean_name(_stem(path)), frame, total, options.spin or 1,
+        )  # fmt: skip
+        yield (
+            found if isinstance(found, DistillError) else replace(found, notes=notes + found.notes)
+        )
 
 
 class Bonds:
     """Guesses bonds from coordinates, once for all frames that connect the same atoms."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Chem.Mol | None] = {}
+        self._known: dict[tuple[object, ...], Chem.Mol | str] = {}
 
-    def molecule(
-        self, name: str, atoms: Atoms, charge: int, spin: int, isotopes: dict[int, int] = {}
-    ) -> Molecule:
+    def molecule(self, name: str, frame: Frame, charge: int, spin: int) -> Molecule:
         """A molecule from coordinates alone; its bonds are left out where none are found."""
+        atoms = frame.atoms
         molecule = Molecule(name, atoms.numbers, charge, spin, positions=(atoms.positions,))
         check(molecule)  # bonds of overlapping or unknown atoms make no sense
         skeleton = connected(atoms.numbers, atoms.positions)
         key = (atoms.numbers.tobytes(), charge, spin, pairs_of(skeleton))
         if key not in self._known:
-            self._known[key] = with_orders(skeleton, charge, spin)
+            mol = with_orders(skeleton, charge, spin) or with_orders(
+                connected(atoms.numbers, atoms.positions, crowded=True), charge, spin
+            )
+            self._known[key] = mol or _no_bonds(name, skeleton, charge, spin)
         known = self._known[key]
-        if known is None:
-            return replace(molecule, notes=(_no_bonds(name, skeleton, charge, spin),))
+        if isinstance(known, str):
+            return replace(molecule, notes=(known,))
         mol = Chem.Mol(known)
         mol.GetConformer().SetPositions(atoms.positions)
         quietly(Chem.AssignStereochemistryFrom3D, mol)
-        for index, isotope in isotopes.items():
+        for index, isotope in frame.isotopes.items():
             mol.GetAtomWithIdx(index).SetIsotope(isotope)
         found = from_rdkit(mol)
-        if (found.charge, found.spin) != (charge, spin):
-            return replace(molecule, notes=(_no_bonds(name, skeleton, charge, spin),))
         return replace(molecule, smiles=found.smiles, rdmol=found.rdmol)
 
 
 def _no_bonds(name: str, skeleton: Chem.RWMol, charge: int, spin: int) -> str:
     likely = likely_charge(skeleton)
-    hint = f" (its atoms look like charge {likely})" if likely not in (None, charge) else ""
+    told = likely is not None and likely != charge and abs(likely) <= 6
+    hint = f" (its atoms look like charge {likely})" if told else ""
     return (
         f"{name}: no bonds fit its geometry with charge {charge} and multiplicity {spin}{hint}; "
         "if that is wrong, give --charge and --spin, or an SDF file."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from rdkit import Chem
 
@@ -60,24 +61,30 @@ def read_set(source: str) -> list[Molecule]:
         raise DistillError(
             f"'{source}': write 1 or more after the split, as {kind}:{split or 'train'}:800."
         )
-    everything = SETS[kind]()
-    found = chosen(kind, everything, split)[: int(limit) if limit else None]
-    known = {molecule.smiles or "" for molecule in everything}
-    return [_of_one_isomer(molecule, known) for molecule in found]
+    found = chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]
+    return [_of_one_isomer(kind, molecule) for molecule in found]
 
 
-def _of_one_isomer(molecule: Molecule, known: set[str]) -> Molecule:
-    """The molecule without open stereochemistry: an isomer that is not in the set already.
-
-    Names, splits and order are those of the list, where it may be open.
-    """
+def _of_one_isomer(kind: str, molecule: Molecule) -> Molecule:
+    """The molecule without open stereochemistry; name, split and order are those of the list."""
     if molecule.positions or not molecule.smiles or "." in molecule.smiles:
         return molecule
-    open_one = Chem.MolFromSmiles(molecule.smiles)
-    isomer = quietly(one_isomer, open_one, known)
+    isomer = _isomer(kind, molecule.smiles)
     if isomer is None:
         return molecule
     found = from_rdkit(Chem.AddHs(isomer), molecule.name)
     if found.numbers.tolist() != molecule.numbers.tolist():
         return molecule
     return replace(found, notes=(which_isomer(molecule.smiles, found.smiles or ""),))
+
+
+@lru_cache(maxsize=16384)
+def _isomer(kind: str, smiles: str) -> Chem.Mol | None:
+    """One isomer of an open SMILES, not one that is in the set already."""
+    isomer: Chem.Mol | None = quietly(one_isomer, Chem.MolFromSmiles(smiles), _known(kind))
+    return isomer
+
+
+@lru_cache(maxsize=1)
+def _known(kind: str) -> frozenset[str]:
+    return frozenset(molecule.smiles or "" for molecule in SETS[kind]())
