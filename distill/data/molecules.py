@@ -201,7 +201,7 @@ def check(molecule: Molecule) -> None:
         raise DistillError(
             f"{molecule.name} has {electrons} electrons, which cannot have multiplicity "
             f"{molecule.spin}; give the right charge, or add the missing hydrogen "
-            "(in an XYZ file: charge=... spin=... on the comment line)."
+            "(--charge and --spin, or charge=... spin=... on an XYZ file's comment line)."
         )
     for k, positions in enumerate(molecule.positions):
         problem = geometry_problem(positions)

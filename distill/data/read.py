@@ -142,8 +142,11 @@ def _read_smi(path: Path, options: Options) -> Iterator[Record]:
             continue
         if number == 1 and words[0].lower() in ("smiles", "canonical_smiles", "smi"):
             continue  # a heading
-        name = words[1] if len(words) > 1 else None
-        yield _checked(f"{path}, line {number}", _from_line, words[0], name, options)
+        smiles, name = words[0], words[1] if len(words) > 1 else ""
+        if name.startswith("|"):  # CXSMILES, which RDKit reads
+            extension, _, name = name[1:].partition("|")
+            smiles = f"{smiles} |{extension}|"
+        yield _checked(f"{path}, line {number}", _from_line, smiles, name or None, options)
 
 
 def _read_sdf(path: Path, options: Options) -> Iterator[Record]:
@@ -209,7 +212,7 @@ def _read_xyz(path: Path, options: Options) -> Iterator[Record]:
     for number, frame in enumerate(frames(_text(path), str(path)), start=1):
         where = f"{path}, frame {number}"
         if frame.problem:
-            yield DistillError(f"{where}: {frame.problem}")
+            yield DistillError(f"{where}: {frame.problem}.")
         else:
             yield _checked(where, _from_frame, path, where, frame, options, bonds, bare)
 

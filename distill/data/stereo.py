@@ -59,10 +59,10 @@ def _resonant(atom: Chem.Atom) -> bool:
 
 def _exists(isomer: Chem.Mol) -> bool:
     """Whether RDKit can put it into space."""
-    settings: Any = rdDistGeom.ETKDGv3()  # RDKit's type stubs forbid setting its attributes
+    settings: Any = rdDistGeom.EmbedParameters()  # RDKit's type stubs forbid setting them
     settings.randomSeed = 1
     settings.maxIterations = 5
-    settings.timeout = 1
+    settings.timeout = 10  # s; the iterations end it long before, on every machine alike
     with _ctrl_c_afterwards():
         return int(rdDistGeom.EmbedMolecule(Chem.AddHs(isomer), settings)) == 0
 

@@ -38,7 +38,7 @@ class Frame:
 def frames(text: str, where: str) -> Iterator[Frame]:
     """The frames of an XYZ file; DistillError where the file itself goes out of step."""
     lines = text.splitlines()
-    at, found = 0, False
+    at, before, found = 0, 0, False
     while at < len(lines):
         if not lines[at].strip():
             at += 1
@@ -46,12 +46,12 @@ def frames(text: str, where: str) -> Iterator[Frame]:
         count = lines[at].split()[0]
         if not count.isdecimal() or len(lines[at].split()) > 1:
             if found:
-                why = "more atoms than the count of its frame, or no count before a frame"
+                why = f"a frame should begin there; is the number on line {before + 1} right?"
             else:
-                why = "an XYZ file begins with the number of atoms"
+                why = "an XYZ file begins with the number of atoms."
             raise DistillError(
                 f"{where} is not a readable XYZ file: line {at + 1} is '{lines[at].strip()[:40]}', "
-                f"but {why}."
+                f"but {why}"
             )
         size = int(count)
         comment = lines[at + 1] if at + 1 < len(lines) else ""
@@ -64,7 +64,7 @@ def frames(text: str, where: str) -> Iterator[Frame]:
                 f"{len(body)} follow."
             )
         yield _frame(body, comment, at + 3)
-        found = True
+        found, before = True, at
         at += 2 + size
         if comment.startswith("gdb "):
             at += QM9_LINES
