@@ -124,13 +124,23 @@ def with_orders(connected: Chem.RWMol, charge: int, spin: int) -> Chem.Mol | Non
         atom.SetNoImplicit(True)
     try:
         quietly(Chem.SanitizeMol, mol)
-        Chem.AssignStereochemistryFrom3D(mol)
+        stereo_from_space(mol)
     except (ValueError, RuntimeError):  # what valences allow, RDKit may not
         return None
     unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
     if (Chem.GetFormalCharge(mol), unpaired) != (charge, spin - 1):
         return None
     return mol.GetMol()
+
+
+def stereo_from_space(mol: Chem.Mol) -> None:
+    """Marks stereocentres and double bonds as the coordinates have them; the octahedra of PF6 and
+    its like have none that anybody would name."""
+    quietly(Chem.AssignStereochemistryFrom3D, mol)
+    usual = (Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
+    for atom in mol.GetAtoms():
+        if atom.GetChiralTag() not in usual:
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
 
 
 def likely_charge(connected: Chem.RWMol) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rdkit import Chem
 
-from distill.data.bonds import connected, likely_charge, pairs_of, with_orders
+from distill.data.bonds import connected, likely_charge, pairs_of, stereo_from_space, with_orders
 from distill.data.charge import charge_and_spin, charge_of_properties
 from distill.data.molecules import (
     Molecule,
@@ -291,7 +291,7 @@ class Bonds:
             return replace(molecule, notes=(known,))
         mol = Chem.Mol(known)
         mol.GetConformer().SetPositions(atoms.positions)
-        quietly(Chem.AssignStereochemistryFrom3D, mol)
+        stereo_from_space(mol)
         for index, isotope in frame.isotopes.items():
             mol.GetAtomWithIdx(index).SetIsotope(isotope)
         found = from_rdkit(mol)

@@ -59,7 +59,8 @@ def test_the_molecule_comes_out_again(smiles: str) -> None:
     ("name", "charge", "spin", "smiles"),
     [
         ("O2", 0, 1, "O=O"), ("O2", 0, 3, "[O][O]"), ("CO", 0, 1, "[C-]#[O+]"),
-        ("CN", -1, 1, "[C-]#N"), ("OH", -1, 1, "[OH-]"), ("NO", 0, 2, "[N]=O"), ("H2", 0, 1, "[H][H]"),
+        ("CN", -1, 1, "[C-]#N"), ("OH", -1, 1, "[OH-]"), ("NO", 0, 2, "[N]=O"),
+        ("H2", 0, 1, "[H][H]"),
         ("O3", 0, 1, "O=[O+][O-]"), ("H2O", 1, 2, "[OH2+]"), ("CO2", 0, 1, "O=C=O"),
     ],
 )  # fmt: skip

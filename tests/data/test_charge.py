@@ -19,7 +19,8 @@ OXYGEN = Atoms("O2", positions=[[0, 0, 0], [0, 0, 1.21]])
         "charge=−2", "q=-2", "Q: -2", "chrg=-2", "NetCharge=-2", "system-charge=-2",
         "charge='-2' energy=3", 'charge="-2"', "charge = [-2]", '{"charge": -2, "step": 7}',
         "dianion, charge=-2", "charge=-2 total_charge=-2 mulliken_charge=0.3",
-        "Properties=species:S:1:pos:R:3 charge=-2 pbc=\"F F F\"", "energy=-3.1 charge=-2 multiplicity=1",
+        "Properties=species:S:1:pos:R:3 charge=-2 pbc=\"F F F\"",
+        "energy=-3.1 charge=-2 multiplicity=1",
     ],
 )  # fmt: skip
 def test_the_charge_is_read(comment: str) -> None:
