@@ -55,7 +55,11 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 GAUSSIAN = re.compile(r"\s*([+-]?\d{1,2})[\s,]+(\d{1,2})\s*")
-SIGNED = re.compile(r"(?:.*\s)?[+-]\d{1,2}(?:[\s,]+\d{1,2})?\s*|.*\d[+-]\s*")
+SIGNED = re.compile(
+    r"[+-]\d{1,2}\s*"  # -2 alone
+    r"|(?:.*\s)?[+-]\d{1,2}[\s,]+\d{1,2}\s*"  # CO3 -2 1
+    r"|.*[\s^(]\d[+-]\)?\s*"  # CO3 2-, CO3^2-, CO3(2-)
+)
 WRITE = "write charge=... spin=... (the multiplicity 2S+1) on the comment line, or give --charge"
 
 

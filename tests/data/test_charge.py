@@ -33,6 +33,7 @@ def test_the_charge_is_read(comment: str) -> None:
         "", "carbonate", "energy: -3.2 gnorm: 0.001 xtb: 6.6", "i = 12, time = 0.5, E = -12.5",
         "12", "-76.4", "0 1", "discharge", 'title="charge transfer"', "charge=0", "nspin=2",
         "Properties=species:S:1:pos:R:3:charge:R:1 energy=-3", "charges=0.1", "uhf/6-31g",
+        "energy = -76", "frame 3 of 2024-", "B3LYP/6-31+", "t = -5 fs",
     ],
 )  # fmt: skip
 def test_nothing_is_said(comment: str) -> None:
@@ -46,7 +47,8 @@ def test_nothing_is_said(comment: str) -> None:
         ("charge=", "whole number"), ("charge=T", "whole number"), ("charge=None", "whole number"),
         ("charge=-2 total_charge=-1", "differ"), ("mulliken_charge=-2", "not understood"),
         ("carbonate dianion", "'dianion' looks like"), ("CO3 -2 1", "looks like"),
-        ("-2", "looks like"), ("CO3 2-", "looks like"), ("doubly charged", "looks like"),
+        ("-2", "looks like"), ("CO3 2-", "looks like"), ("CO3(2-)", "looks like"),
+        ("doubly charged", "looks like"),
         ("triplet", "looks like"), ("spin=0", "1 or more"), ("spin=0.5", "whole number"),
         ("multiplicity=3 spin=1", "differ"), ("multiplicity=low", "whole number"),
     ],
