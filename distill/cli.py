@@ -193,6 +193,48 @@ Workers = Annotated[
     int | None, typer.Option(help="Processes on this machine.", show_default="one per core")
 ]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same choices.")]
+Charge = Annotated[
+    int | None,
+    typer.Option(
+        help="Of coordinates (XYZ, PDB), in e.", show_default="what the file says, else 0"
+    ),
+]
+Spin = Annotated[
+    int | None,
+    typer.Option(
+        help="Multiplicity 2S+1 of coordinates.", show_default="what the file says, else 1"
+    ),
+]
+LargestFragment = Annotated[
+    bool, typer.Option("--largest-fragment", help="Of a salt take the largest fragment alone.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Go on without the molecules that cannot be used.")
+]
+
+
+def molecules_of(
+    sources: list[str],
+    charge: int | None,
+    spin: int | None,
+    largest_fragment: bool,
+    skip_bad: bool,
+) -> list[Any]:
+    """The molecules; what was left out and what was chosen for the user goes to the terminal."""
+    from distill.data.molecules import read_sources
+    from distill.data.read import listed
+
+    skipped: list[str] | None = [] if skip_bad else None
+    molecules = read_sources(
+        sources, charge=charge, spin=spin, largest_fragment=largest_fragment, skipped=skipped
+    )
+    told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if skipped:
+        told.print(f"{len(skipped)} left out:\n{listed(skipped)}")
+    notes = [note for molecule in molecules for note in molecule.notes]
+    if notes:
+        told.print(f"Please note:\n{listed(notes)}")
+    return molecules
 
 
 EnergyKey = Annotated[
@@ -249,6 +291,9 @@ def run(
     ] = "auto",
     seed: Seed = 0,
     temperature: Annotated[float, typer.Option(help="Of the MD at the end, in K.")] = 300.0,
+    charge: Charge = None,
+    spin: Spin = None,
+    largest_fragment: LargestFragment = False,
     workers: Workers = None,
 ) -> None:
     """From a molecule to molecular dynamics, in one command.
@@ -276,6 +321,9 @@ def run(
         start=start,
         seed=seed,
         temperature=temperature,
+        charge=charge,
+        spin=spin,
+        largest_fragment=largest_fragment,
     )
     run_all(settings, out, console=Console(), workers=workers)
 
@@ -324,6 +372,10 @@ def label(
         typer.Option(help="Whose MD: force-field, a student by its name or file, or teacher."),
     ] = "force-field",
     seed: Seed = 0,
+    charge: Charge = None,
+    spin: Spin = None,
+    largest_fragment: LargestFragment = False,
+    skip_bad: SkipBad = False,
     workers: Workers = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Label on the Dask cluster at this address instead.")
@@ -345,7 +397,6 @@ def label(
     check_workers(workers)
     check_room(out)
     from distill.data.label import label as label_all
-    from distill.data.molecules import read_sources
     from distill.data.sampling import FORCE_FIELD, TEACHER, Sampling, chunks
     from distill.student.file import load_student
     from distill.teacher.base import TeacherSpec
@@ -367,7 +418,8 @@ def label(
         seed=seed,
     )
     spec = TeacherSpec(teacher, weights, key_values(teacher_option))
-    tasks = [task for molecule in read_sources(source) for task in chunks(molecule, sampling)]
+    molecules = molecules_of(source, charge, spin, largest_fragment, skip_bad)
+    tasks = [task for molecule in molecules for task in chunks(molecule, sampling)]
     if out.is_dir():
         raise DistillError(f"{out} is a folder; give a file for the dataset, as -o FILE.h5.")
     report = label_all(tasks, spec, out, scheduler=scheduler, workers=workers)
@@ -531,6 +583,10 @@ def check(
     against: Annotated[
         str, typer.Option(help="Another student. Default: original, or for original, tiny.")
     ] = "",
+    charge: Charge = None,
+    spin: Spin = None,
+    largest_fragment: LargestFragment = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Tells whether a student may be trusted on molecules, without a teacher.
 
@@ -543,14 +599,13 @@ def check(
     from rich.progress import track
     from rich.table import Table
 
-    from distill.data.molecules import read_molecules
     from distill.evaluate.second_opinion import second_for, second_opinion
     from distill.student.file import load_student
 
     against = against or second_for(student)
     if against == student:
         raise DistillError("A student always agrees with itself; name another with --against.")
-    molecules = [molecule for one in source for molecule in read_molecules(one)]
+    molecules = molecules_of(source, charge, spin, largest_fragment, skip_bad)
     pair = load_student(student), load_student(against)
     table = Table("molecule", "atoms", "differ by (eV/Å)", "verdict")
     doubtful = 0
@@ -640,7 +695,7 @@ def export(
         hint = exports[kind].load()(student, out, dtype)
     Console().print(f"{out}: {os.path.getsize(out) / 1e6:.2f} MB of {kind}.", highlight=False)
     if hint:
-        Console().print(hint, highlight=False, markup=False)
+        Console().print(hint, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

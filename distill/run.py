@@ -57,6 +57,9 @@ class RunSettings:
     start: str = "auto"
     seed: int = 0
     temperature: float = 300.0
+    charge: int | None = None
+    spin: int | None = None
+    largest_fragment: bool = False
 
     def __post_init__(self) -> None:
         size_config(self.size)
@@ -73,7 +76,12 @@ class RunSettings:
 
 def run(settings: RunSettings, out: Path, *, console: Console, workers: int | None = None) -> None:
     """Everything, into the folder ``out``; after a stop the same call goes on where it was."""
-    molecules = read_molecules(settings.source)
+    molecules = read_molecules(
+        settings.source,
+        charge=settings.charge,
+        spin=settings.spin,
+        largest_fragment=settings.largest_fragment,
+    )
     if len(molecules) != 1:
         raise DistillError(
             f"{settings.source} holds {len(molecules)} molecules; `distill run` takes one. For a "
@@ -95,6 +103,8 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
         f"{molecule.name}: {len(molecule)} atoms, charge {molecule.charge}; teacher "
         f"{settings.teacher}, student {settings.size}, budget {settings.minutes:g} min."
     )
+    for note in molecule.notes:
+        say(note)
 
     torch.set_num_threads(1)
     say(f"The student starts from {origin}.")
@@ -123,6 +133,8 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     save_student(student, out / "student.safetensors")
     folder.mark("done")
     md = report["md"]
+    if "broke_up" in md:
+        say(md["broke_up"])
     if md.get("frames_unlike_training"):
         say(f"Beware: in {md['frames_unlike_training']} of {md['frames']} frames of the MD an atom "
             "was unlike all that the student has learned.")  # fmt: skip

@@ -194,6 +194,16 @@ CASES: dict[str, Case] = {
         RUN, file("overlap.xyz", xyz(WATER.replace("-0.76", "0.75"))), None, "two atoms overlap"),
     "two molecules to run": (RUN, file("two.smi", "CO\nCCO\n"), None, "holds 2 molecules"),
     "one bad line of many": (LABEL, file("many.smi", "CO\nCCO\nC(C\n"), None, "line 3"),
+    "salt": (LABEL, smiles("CC(=O)[O-].[Na+]"), None, "the drug alone: 'CC(=O)[O-]'"),
+    "charge that is none": (
+        RUN, file("w.xyz", xyz(WATER, "charge=two")), None, "must be a whole number"),
+    "charge in words": (LABEL, file("w.xyz", xyz(WATER, "dianion")), None, "--charge"),
+    "charge of a SMILES": ((*RUN, "--charge", "1"), smiles("CO"), None, "by its bonds, not 1"),
+    "two charges": (
+        ("check", "tiny", "{source}", "--charge", "-2"),
+        file("w.xyz", xyz(WATER, "charge=2")), None, "differ, 2 and -2"),
+    "spin of coordinates": (
+        (*LABEL, "--spin", "2"), file("w.xyz", xyz(WATER)), None, "multiplicity 2"),
     # output
     "folder of another run": (RUN, smiles("C"), another_run, "holds another run"),
     "folder of a run with another budget": (RUN, smiles("C"), own_run, "minutes is 20.0 there"),
@@ -360,7 +370,8 @@ def test_the_program_itself(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 2
     assert result.stderr.strip() == (
-        "'CC.O' has several fragments; give one molecule, for a salt the drug alone."
+        "'CC.O' has several fragments; give one molecule, for a salt the drug alone: 'CC' "
+        "(or --largest-fragment)."
     )
     assert result.stdout == "" and snapshot(tmp_path) == before
 

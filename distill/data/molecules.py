@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read as ase_read
 from rdkit import Chem, RDLogger
-from rdkit.Chem import rdDetermineBonds
 from scipy.spatial.distance import pdist
 
+from distill.data.stereo import one_isomer
 from distill.elements import ELEMENTS, symbols
 from distill.errors import DistillError
 
@@ -29,7 +25,8 @@ class Molecule:
 
     ``numbers`` (N,) atomic numbers; ``charge`` in e; ``spin`` the multiplicity 2S+1;
     ``smiles`` and ``rdmol`` where the bonds are known; ``positions`` the geometries (N, 3) in
-    Å that the user gave, none for a SMILES.
+    Å that the user gave, none for a SMILES; ``notes`` sentences that the user should read, on
+    what was not said and had to be chosen. Isotopes are those of ``rdmol``.
     """
 
     name: str
@@ -39,6 +36,7 @@ class Molecule:
     smiles: str | None = None
     rdmol: Chem.Mol | None = None
     positions: tuple[np.ndarray, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -49,75 +47,104 @@ class Molecule:
         return Atoms(numbers=self.numbers, positions=positions, info=info)
 
 
-def read_molecules(source: str) -> list[Molecule]:
+def read_molecules(
+    source: str,
+    *,
+    charge: int | None = None,
+    spin: int | None = None,
+    largest_fragment: bool = False,
+    skipped: list[str] | None = None,
+) -> list[Molecule]:
     """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or a set by its name.
 
-    ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are approved drugs in random order;
-    ``drugs:train:800`` is the first 800 of them. So with ``chembl``, ``fragments``, ``dipeptides``,
-    ``dimers``, ``ions`` and more: see `distill.data.sets`. Raises DistillError for anything that
-    cannot be labelled: see `check`.
+    Files may be compressed (.gz). ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are
+    approved drugs in random order; ``drugs:train:800`` is the first 800 of them. So with
+    ``chembl``, ``fragments``, ``dipeptides``, ``dimers``, ``ions`` and more: see
+    `distill.data.sets`. ``charge`` (e) and ``spin`` (2S+1) are for coordinates whose file does not
+    tell; ``largest_fragment`` takes the largest part of a salt alone. Raises DistillError for
+    anything that cannot be labelled (see `check`), naming all that is wrong in a file; with a list
+    ``skipped`` it goes on without the bad ones, and adds what was wrong with them to the list.
     """
-    if re.match("[a-z]+:[a-z]+(:|$)", source):
-        from distill.data.sets import read_set
+    from distill.data.read import Options, read
 
-        return read_set(source)
-    readers = {
-        ".smi": _read_smi,
-        ".smiles": _read_smi,
-        ".sdf": _read_sdf,
-        ".mol": _read_sdf,
-        ".xyz": _read_xyz,
-        ".extxyz": _read_xyz,
-        ".pdb": _read_pdb,
-    }
-    reader = readers.get(Path(source).suffix.lower())
-    if reader is None:
-        if os.path.exists(source):  # unlike Path.exists, takes a SMILES of any length
-            raise DistillError(f"{source}: unknown kind of file; give {', '.join(readers)}.")
-        molecules = [from_smiles(source)]
-    else:
-        path = Path(source)
-        if not path.is_file():
-            raise DistillError(f"{source}: no such file.")
-        if not path.read_bytes().strip():
-            raise DistillError(f"{source} is empty; give a file with at least one molecule.")
-        molecules = reader(path)
-        if not molecules:
-            raise DistillError(f"{source} holds no molecule.")
-    molecules = distinct(molecules)
-    for molecule in molecules:
-        check(molecule)
-    return molecules
+    return read([source], Options(charge, spin, largest_fragment), skipped)
 
 
-def read_sources(sources: Iterable[str]) -> list[Molecule]:
+def read_sources(
+    sources: Iterable[str],
+    *,
+    charge: int | None = None,
+    spin: int | None = None,
+    largest_fragment: bool = False,
+    skipped: list[str] | None = None,
+) -> list[Molecule]:
     """The molecules of several sources (see `read_molecules`), one molecule a name."""
-    return distinct([molecule for source in sources for molecule in read_molecules(source)])
+    from distill.data.read import Options, read
+
+    return read(sources, Options(charge, spin, largest_fragment), skipped)
 
 
-def from_smiles(smiles: str, name: str | None = None) -> Molecule:
+def from_smiles(
+    smiles: str,
+    name: str | None = None,
+    *,
+    largest_fragment: bool = False,
+    open_stereo: bool = False,
+) -> Molecule:
     """A molecule from a SMILES string, atoms in the order of the canonical SMILES, H last.
 
-    The charge is the formal charge, the multiplicity one more than the radical electrons.
-    Raises DistillError for an invalid SMILES and for one of several fragments.
+    The charge is the formal charge, the multiplicity one more than the radical electrons. Of a
+    SMILES that leaves stereocentres or double bonds open one isomer is taken, which the molecule's
+    SMILES and ``notes`` name; with ``open_stereo`` they stay open. Raises DistillError for an
+    invalid SMILES and for one of several fragments, unless the ``largest_fragment`` is asked for.
     """
     smiles = smiles.strip()
     mol = quietly(Chem.MolFromSmiles, smiles) if smiles else None
     if mol is None or not mol.GetNumAtoms():
         raise DistillError(f"'{smiles}' is neither a file nor a valid SMILES; check it.")
     canonical = Chem.MolToSmiles(mol)
+    notes = []
     if "." in canonical:
-        raise DistillError(
-            f"'{smiles}' has several fragments; give one molecule, for a salt the drug alone."
-        )
+        drug = largest(canonical)
+        if not largest_fragment:
+            raise DistillError(
+                f"'{smiles}' has several fragments; give one molecule, for a salt the drug alone: "
+                f"'{drug}' (or --largest-fragment)."
+            )
+        notes.append(f"of {smiles} the largest fragment is taken, {drug}.")
+        canonical = drug
     # One molecule, one order of atoms, however its SMILES was written.
-    return from_rdkit(Chem.AddHs(Chem.MolFromSmiles(canonical) or mol), name)
+    mol = Chem.MolFromSmiles(canonical) or mol
+    isomer = None if open_stereo else quietly(one_isomer, mol)
+    if isomer is not None:
+        chosen = Chem.CanonSmiles(Chem.MolToSmiles(isomer))
+        notes.append(which_isomer(canonical, chosen))
+        mol = Chem.MolFromSmiles(chosen) or mol
+    return replace(from_rdkit(Chem.AddHs(mol), name), notes=tuple(notes))
+
+
+def which_isomer(given: str, chosen: str) -> str:
+    """Tells the user which isomer of an open SMILES was chosen."""
+    return (
+        f"{given} leaves its stereochemistry open; {chosen} is taken. Write the SMILES of another "
+        "isomer to choose that."
+    )
+
+
+def largest(smiles: str) -> str:
+    """The fragment of a SMILES with the most heavy atoms; of equals the heaviest."""
+
+    def size(part: str) -> tuple[int, float, str]:
+        mol = Chem.MolFromSmiles(part, sanitize=False)
+        return mol.GetNumHeavyAtoms(), sum(a.GetMass() for a in mol.GetAtoms()), part
+
+    return max(smiles.split("."), key=size)
 
 
 def closed_shell(smiles: str, name: str | None = None) -> Molecule | None:
     """The molecule of a SMILES; None when it cannot be labelled or has unpaired electrons."""
     try:
-        molecule = from_smiles(smiles, name)
+        molecule = from_smiles(smiles, name, open_stereo=True)
         check(molecule)
     except DistillError:  # salts, metals, charges that do not fit together
         return None
@@ -174,7 +201,7 @@ def check(molecule: Molecule) -> None:
         raise DistillError(
             f"{molecule.name} has {electrons} electrons, which cannot have multiplicity "
             f"{molecule.spin}; give the right charge, or add the missing hydrogen "
-            "(in an XYZ file: charge=... spin=... on the comment line)."
+            "(--charge and --spin, or charge=... spin=... on an XYZ file's comment line)."
         )
     for k, positions in enumerate(molecule.positions):
         problem = geometry_problem(positions)
@@ -193,123 +220,38 @@ def geometry_problem(positions: np.ndarray) -> str | None:
     return None
 
 
-def _read_smi(path: Path) -> list[Molecule]:
-    molecules = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        words = line.split(maxsplit=1)
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            molecules.append(from_smiles(words[0], words[1] if len(words) > 1 else None))
-        except DistillError as error:
-            raise DistillError(f"{path}, line {number}: {error}") from error
-    return molecules
-
-
-def _read_sdf(path: Path) -> list[Molecule]:
-    supplier = Chem.SDMolSupplier(str(path), removeHs=False)
-    molecules = []
-    for number, mol in enumerate(quietly(list, supplier), start=1):
-        if mol is None or not mol.GetNumAtoms():
-            raise DistillError(f"{path}: RDKit cannot read molecule {number}; check its record.")
-        title = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
-        spatial = bool(mol.GetNumConformers()) and mol.GetConformer().Is3D()
-        mol = Chem.AddHs(mol, addCoords=spatial)
-        positions = [mol.GetConformer().GetPositions()] if spatial else []
-        if not spatial and len(Chem.GetMolFrags(mol)) > 1:
-            raise DistillError(
-                f"{path}: molecule {number} has several fragments and no 3D coordinates; "
-                "give one molecule a record."
-            )
-        molecules.append(from_rdkit(mol, title or None, positions))
-    return molecules
-
-
-def _read_xyz(path: Path) -> list[Molecule]:
-    try:
-        frames = ase_read(path, index=":", format="extxyz")
-    except Exception as error:  # ASE raises many kinds for a malformed file
-        raise DistillError(f"{path} is not a readable XYZ file: {error}") from error
-    molecules: list[Molecule] = []
-    for atoms in frames:
-        if atoms.pbc.any():
-            raise DistillError(f"{path} is periodic; a dataset holds molecules without a cell.")
-        name = clean_name(str(atoms.info.get("name", path.stem)))
-        charge, spin = _integer(path, atoms, "charge", 0), _integer(path, atoms, "spin", 1)
-        molecules.append(_from_coordinates(name, atoms, charge, spin))
-    return molecules
-
-
-def _integer(path: Path, atoms: Atoms, key: str, default: int) -> int:
-    value = atoms.info.get(key, default)
-    if isinstance(value, bool | str) or int(value) != value:
-        raise DistillError(f"{path}: {key} must be a whole number, not '{value}'.")
-    return int(value)
-
-
-def _read_pdb(path: Path) -> list[Molecule]:
-    mol = quietly(Chem.MolFromPDBFile, str(path), sanitize=False, removeHs=False)
-    if mol is None or not mol.GetNumAtoms():
-        raise DistillError(f"{path} is not a readable PDB file.")
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    if 1 not in numbers:
-        raise DistillError(f"{path} has no hydrogen atoms; add them first (PDBFixer, Open Babel).")
-    charge = sum(atom.GetFormalCharge() for atom in mol.GetAtoms())
-    models = [
-        _from_coordinates(clean_name(path.stem), Atoms(numbers, conf.GetPositions()), charge, 1)
-        for conf in mol.GetConformers()
-    ]
-    return models
-
-
-def _from_coordinates(name: str, atoms: Atoms, charge: int, spin: int) -> Molecule:
-    """A molecule from coordinates alone; its bonds are guessed, and left out if that fails."""
-    molecule = Molecule(name, atoms.numbers, charge, spin, positions=(atoms.positions,))
-    check(molecule)  # bonds of overlapping or unknown atoms make no sense
-    mol = Chem.RWMol()
-    for number in atoms.numbers:
-        mol.AddAtom(Chem.Atom(int(number)))
-    conformer = Chem.Conformer(len(atoms))
-    conformer.SetPositions(np.ascontiguousarray(atoms.positions, dtype=float))
-    mol.AddConformer(conformer)
-    try:
-        quietly(rdDetermineBonds.DetermineBonds, mol, charge=charge)
-        Chem.SanitizeMol(mol)
-    except (ValueError, RuntimeError, Chem.MolSanitizeException):
-        return molecule
-    found = from_rdkit(mol.GetMol())
-    if (found.charge, found.spin) != (charge, spin):
-        return molecule
-    return replace(molecule, smiles=found.smiles, rdmol=found.rdmol)
-
-
 def distinct(molecules: list[Molecule]) -> list[Molecule]:
     """One molecule a name: geometries of the same molecule are gathered, others renamed."""
-    by_name: dict[str, Molecule] = {}
+    groups: dict[str, list[Molecule]] = {}
+    alike: dict[tuple[object, ...], list[str]] = {}  # names of molecules of the same atoms
+    count: dict[str, int] = {}
     for molecule in molecules:
-        name, k = molecule.name, 1
-        while name in by_name and not _same(by_name[name], molecule):
-            k += 1
-            name = f"{molecule.name}-{k}"
-        if name in by_name:
-            together = by_name[name].positions + molecule.positions
-            by_name[name] = replace(by_name[name], positions=together)
-        else:
-            by_name[name] = replace(molecule, name=name)
-    return list(by_name.values())
+        wanted = molecule.name
+        kind = (wanted, molecule.charge, molecule.spin, molecule.numbers.tobytes())
+        names = alike.setdefault(kind, [])
+        name = next((n for n in names if _same(groups[n], molecule)), None)
+        if name is None:
+            name = wanted
+            while name in groups:
+                count[wanted] = count.get(wanted, 1) + 1
+                name = f"{wanted}-{count[wanted]}"
+            names.append(name)
+        groups.setdefault(name, []).append(molecule)
+    return [_together(name, group) for name, group in groups.items()]
 
 
-def _same(a: Molecule, b: Molecule) -> bool:
-    same = (a.charge, a.spin) == (b.charge, b.spin) and np.array_equal(a.numbers, b.numbers)
+def _same(group: list[Molecule], molecule: Molecule) -> bool:
     # a frame of a trajectory may be too distorted for its bonds to be found
-    return same and (a.smiles == b.smiles or None in (a.smiles, b.smiles))
+    known = next((one.smiles for one in group if one.smiles), None)
+    return None in (known, molecule.smiles) or known == molecule.smiles
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except UnicodeDecodeError as error:
-        raise DistillError(f"{path} is not a text file.") from error
+def _together(name: str, group: list[Molecule]) -> Molecule:
+    known = next((molecule for molecule in group if molecule.rdmol is not None), group[0])
+    positions = tuple(p for molecule in group for p in molecule.positions)
+    told = [m for m in group if m.rdmol is not None or known.rdmol is None]
+    notes = tuple(dict.fromkeys(note for molecule in told for note in molecule.notes))
+    return replace(known, name=name, positions=positions, notes=notes)
 
 
 def quietly(function: Any, *args: Any, **kwargs: Any) -> Any:

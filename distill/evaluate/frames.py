@@ -9,6 +9,7 @@ import ase.io
 import h5py
 import numpy as np
 
+from distill.data.charge import charge_and_spin
 from distill.data.dataset import Dataset
 from distill.errors import DistillError
 from distill.evaluate.label_keys import LabelKeys, find_keys, read_label
@@ -180,19 +181,5 @@ def _from_atoms(atoms: ase.Atoms, keys: LabelKeys, which: str) -> LabelledFrame:
         pbc=np.asarray(atoms.pbc, dtype=bool).copy(),
         temperature=temperature,
         source=str(atoms.info.get("source", "")),
-        charge=charge_of(atoms, which),
+        charge=charge_and_spin(atoms, which)[0],
     )
-
-
-def charge_of(atoms: ase.Atoms, which: str) -> int:
-    """``atoms.info["charge"]`` in e, 0 where there is none; DistillError when it is no number."""
-    charge = atoms.info.get("charge", 0)
-    try:
-        value = float(charge)
-        if value != round(value):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DistillError(
-            f"{which}: the charge must be a whole number, not '{charge}'."
-        ) from error
-    return round(value)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from distill.errors import DistillError
+from distill.student import environments
 from distill.student.latent import Latent, last_scalars
 from distill.student.student import Student
 from distill.train.graphs import Graph
@@ -39,7 +40,16 @@ def fit_latent(student: Student, train: Sequence[Graph], valid: Sequence[Graph])
     known = np.isfinite(distances)
     scale, power = fit_power(distances[known], errors[known])
     limit = LIMIT * float(np.quantile(distances[known], 0.999))
-    return Latent(mean, whitening, scale, power, limit)
+    return Latent(mean, whitening, scale, power, limit, known_environments(train))
+
+
+def known_environments(graphs: Sequence[Graph]) -> frozenset[str]:
+    """What the atoms of all these geometries are bonded to, but for rare accidents."""
+    census = environments.Census()
+    for g in graphs:
+        found = environments.count(g.numbers, g.positions, g.edge_index, g.edge_shift)
+        census.add(g.molecule or g.numbers.tobytes(), found)
+    return census.known()
 
 
 def evenly(graphs: Sequence[Graph]) -> list[Graph]:

@@ -31,7 +31,8 @@ class StudentCalculator(Calculator):
 
     ``results["uncertainty"]`` is the force error (eV/Å) to be expected of this geometry, the root
     mean square of ``results["uncertainties"]`` (N,), the atoms'; neither is there for a student
-    that cannot tell. A UserWarning, once, when an atom is unlike all that the student has learned.
+    that cannot tell. A UserWarning when an atom is unlike all that the student has learned, at the
+    first geometry of that kind and when their number has grown tenfold; ``alarm`` has the counts.
 
     The energy includes the isolated atoms' energies. The stress (Voigt, eV/Å^3) is given when the
     cell has a volume. Raises DistillError for unknown elements, atoms closer than 0.3 Å,
@@ -63,7 +64,7 @@ class StudentCalculator(Calculator):
         own = own.eval().requires_grad_(False)
         self.student: Student = own.to(device=device, dtype=PRECISIONS[dtype])
         self._checked: NDArray[np.int64] | None = None
-        self._alarm = Alarm(self.student.latent) if self.student.latent else None
+        self.alarm = Alarm(self.student.latent) if self.student.latent else None
         self._evaluate: Backend
         if self.backend == "torch":
             self._evaluate = TorchBackend(self.student, device, skin)
@@ -116,11 +117,11 @@ class StudentCalculator(Calculator):
             "energies": energies,
             "forces": forces,
         }
-        if self._alarm is not None and distances is not None:
-            errors = self._alarm.latent.errors(distances)
+        if self.alarm is not None and distances is not None:
+            errors = self.alarm.latent.errors(distances)
             self.results["uncertainties"] = errors
             self.results["uncertainty"] = rms(errors)
-            self._alarm(distances, atoms.numbers)
+            self.alarm(distances, atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / volume)

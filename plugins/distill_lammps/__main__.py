@@ -57,17 +57,27 @@ def env() -> None:
 
 @app.command()
 def data(
-    smiles: Annotated[str, typer.Argument(help="The molecule, or a .smi file with it.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="The molecule: SMILES, or a .smi, .sdf, .xyz or .pdb file with it."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The data file to write.")],
     molecules: Annotated[int, typer.Option(help="1: in vacuum; more: a periodic liquid.")] = 1,
     density: Annotated[float, typer.Option(help="Of the liquid, g/cm3.")] = 0.8,
     box: Annotated[float, typer.Option(help="Å, of the box around a molecule in vacuum.")] = 40.0,
+    charge: Annotated[
+        int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.", show_default="the file's")
+    ] = None,
+    spin: Annotated[
+        int | None, typer.Option(help="Multiplicity of coordinates.", show_default="the file's")
+    ] = None,
 ) -> None:
     """Writes a LAMMPS data file (atom_style atomic) of a molecule in vacuum, or of a liquid.
 
-    The atom types are H C N O F P S Cl Br I: pair_coeff * * H C N O F P S Cl Br I.
+    Coordinates in the file are kept; of a SMILES they are made. The atom types are H C N O F P S Cl
+    Br I, then isotopes; what pair_coeff needs is printed.
     """
-    from distill_lammps.data import in_vacuum, liquid, write_data
+    from distill_lammps.data import elements, in_vacuum, liquid, one_molecule, write_data
 
     if molecules < 1:
         raise DistillError(f"--molecules is {molecules}; use 1 or more.")
@@ -75,13 +85,15 @@ def data(
         raise DistillError(f"--density is {density:g}; use a positive one, in g/cm3.")
     if not out.absolute().parent.is_dir():
         raise DistillError(f"There is no folder {out.parent}; make it first.")
-    if smiles.endswith(".smi"):
-        if not Path(smiles).is_file():
-            raise DistillError(f"There is no file {smiles}.")
-        smiles = (Path(smiles).read_text().split() or [""])[0]
-    atoms = in_vacuum(smiles, box) if molecules == 1 else liquid(smiles, molecules, density)
+    molecule = one_molecule(source, charge, spin)
+    for note in getattr(molecule, "notes", ()):
+        say(f"Please note: {note}")
+    if len(molecule.positions) > 1:
+        say(f"{source} has {len(molecule.positions)} geometries; the first is taken.")
+    atoms = in_vacuum(molecule, box) if molecules == 1 else liquid(molecule, molecules, density)
     write_data(atoms, out)
     print(f"{out}: {len(atoms)} atoms in {atoms.cell.lengths()[0]:.2f} Å")
+    print(f"pair_coeff * * FILE {elements(atoms)}  # FILE: of distill export --format lammps")
 
 
 def say(sentence: str) -> None:

@@ -47,7 +47,12 @@ class Tools:
 
 def search_path() -> str:
     """The folder of this Python's programs, then the PATH."""
-    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH') or os.defpath}"
+
+
+def with_programs() -> dict[str, str]:
+    """This process' environment with `search_path`, for compilers, which call others."""
+    return {**os.environ, "PATH": search_path()}
 
 
 def find_mpi() -> Mpi | None:
@@ -56,7 +61,9 @@ def find_mpi() -> Mpi | None:
     if mpicxx is None or mpiexec is None:
         return None
     # MPICH says how it would link with -show, Open MPI too
-    shown = subprocess.run([mpicxx, "-show"], capture_output=True, text=True).stdout.split()
+    shown = subprocess.run(
+        [mpicxx, "-show"], capture_output=True, text=True, env=with_programs()
+    ).stdout.split()
     folders = [word[2:] for word in shown if word.startswith("-L")]
     return Mpi(mpicxx, mpiexec, next((f for f in folders if list(Path(f).glob("libmpi*"))), ""))
 
@@ -176,7 +183,6 @@ def compile_tree(tree: Path, folder: Path, tools: Tools) -> Path:
         "CMAKE_MAKE_PROGRAM": tools.ninja, "MPI_CXX_COMPILER": tools.mpi.mpicxx,
         "Python_EXECUTABLE": sys.executable, "Cythonize_EXECUTABLE": tools.cythonize,
     } | {f"PKG_{name}": "on" for name in PACKAGES}  # fmt: skip
-    environment = {**os.environ, "PATH": search_path()}
     log = folder.parent / "lammps-build.log"
     configure = [
         tools.cmake, "-G", "Ninja", "-S", str(tree / "cmake"), "-B", str(objects),
@@ -184,7 +190,9 @@ def compile_tree(tree: Path, folder: Path, tools: Tools) -> Path:
     ]  # fmt: skip
     with open(log, "w") as file:
         for command in (configure, [tools.ninja, "-C", str(objects), "install"]):
-            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+            done = subprocess.run(
+                command, stdout=file, stderr=subprocess.STDOUT, env=with_programs()
+            )
             if done.returncode:
                 raise DistillError(f"LAMMPS did not build; {log} says why (the end of it).")
     log.unlink()

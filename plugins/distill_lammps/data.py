@@ -1,14 +1,14 @@
 """LAMMPS data files of molecules in vacuum and of liquids."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.data import chemical_symbols
-from ase.io.lammpsdata import write_lammps_data
+from ase.data import atomic_masses, chemical_symbols
 
 from distill.data.explore import first_geometries
-from distill.data.molecules import from_smiles
+from distill.data.molecules import Molecule, read_molecules
 from distill.elements import ELEMENTS
 from distill.errors import DistillError
 
@@ -16,19 +16,71 @@ ORDER = " ".join(chemical_symbols[z] for z in ELEMENTS)
 """Atom types 1 to 10 of every file: what follows ``pair_coeff * *``."""
 
 
-def write_data(atoms: Atoms, file: Path, lengths: str = "metal") -> None:
-    """A data file of atom_style atomic, its types as in ORDER, positions in Å."""
+def kinds(atoms: Atoms) -> list[tuple[str, float]]:
+    """Element and mass of each atom type: those of ORDER, then isotopes."""
+    known = [(symbol, float(atomic_masses[z])) for symbol, z in zip(ORDER.split(), ELEMENTS)]
+    here = dict.fromkeys(zip(atoms.symbols, atoms.get_masses().tolist()))
+    return known + [kind for kind in here if kind not in known]
+
+
+def elements(atoms: Atoms) -> str:
+    """What follows ``pair_coeff * *`` and the file: ORDER, and the elements of isotopes."""
+    return " ".join(symbol for symbol, _ in kinds(atoms))
+
+
+def write_data(atoms: Atoms, file: str | Path) -> None:
+    """A data file of atom_style atomic, its types as in `kinds`, positions in Å.
+
+    The cell must have right angles.
+    """
     atoms = atoms.copy()
     atoms.wrap()
-    write_lammps_data(
-        file, atoms, specorder=ORDER.split(), masses=True, units=lengths, atom_style="atomic"
-    )
+    types = kinds(atoms)
+    of_atoms = [types.index(kind) + 1 for kind in zip(atoms.symbols, atoms.get_masses().tolist())]
+    lines = ["written by python -m distill_lammps data", ""]
+    lines += [f"{len(atoms)} atoms", f"{len(types)} atom types", ""]
+    lines += [f"0.0 {side:.12g} {d}lo {d}hi" for side, d in zip(atoms.cell.lengths(), "xyz")]
+    lines += ["", "Masses", ""]
+    lines += [f"{k} {mass:.8g}  # {symbol}" for k, (symbol, mass) in enumerate(types, start=1)]
+    lines += ["", "Atoms  # atomic", ""]
+    for k, (kind, (x, y, z)) in enumerate(zip(of_atoms, atoms.positions), start=1):
+        lines.append(f"{k} {kind} {x:.12f} {y:.12f} {z:.12f}")
+    Path(file).write_text("\n".join(lines) + "\n")
 
 
-def in_vacuum(smiles: str, box: float = 40.0) -> Atoms:
+def one_molecule(source: str, charge: int | None = None, spin: int | None = None) -> Molecule:
+    """The molecule of whatever ``read_molecules`` takes; DistillError where it holds several.
+
+    charge (e) and spin (2S+1): of coordinates whose file does not tell.
+    """
+    given: dict[str, Any] = {"charge": charge, "spin": spin}
+    found = read_molecules(source, **{key: x for key, x in given.items() if x is not None})
+    if len(found) > 1:
+        names = ", ".join(molecule.name for molecule in found[:5])
+        more = ", ..." if len(found) > 5 else ""
+        raise DistillError(
+            f"{source} holds {len(found)} molecules ({names}{more}); give one with a single one."
+        )
+    return found[0]
+
+
+def geometry(source: str | Molecule) -> Atoms:
+    """A molecule's first geometry as its file has it, else one from its bonds; isotopes' masses."""
+    molecule = one_molecule(source) if isinstance(source, str) else source
+    given = molecule.positions or first_geometries(molecule, 1, 0)
+    atoms = molecule.atoms(given[0])
+    if molecule.rdmol is not None:
+        masses = atoms.get_masses()
+        for atom in molecule.rdmol.GetAtoms():
+            if atom.GetIsotope():
+                masses[atom.GetIdx()] = atom.GetMass()
+        atoms.set_masses(masses)
+    return atoms
+
+
+def in_vacuum(source: str | Molecule, box: float = 40.0) -> Atoms:
     """One molecule in the middle of a cubic box of this many Å, not periodic."""
-    molecule = from_smiles(smiles)
-    atoms = molecule.atoms(first_geometries(molecule, 1, 0)[0])
+    atoms = geometry(source)
     if np.ptp(atoms.positions, axis=0).max() > box - 10:
         raise DistillError(f"The molecule does not fit into {box:g} Å; give a larger --box.")
     atoms.set_cell([box] * 3)
@@ -36,14 +88,14 @@ def in_vacuum(smiles: str, box: float = 40.0) -> Atoms:
     return atoms
 
 
-def liquid(smiles: str, molecules: int, density: float, seed: int = 0) -> Atoms:
+def liquid(source: str | Molecule, molecules: int, density: float, seed: int = 0) -> Atoms:
     """So many molecules on a lattice in a cubic box of a density (g/cm3), turned at random such
     that no two atoms of different molecules are nearer than 1.5 Å.
 
     Raises DistillError where there is no room for that: give a lower density, and compress.
     """
     rng = np.random.default_rng(seed)
-    one = in_vacuum(smiles, 1e3)
+    one = in_vacuum(source, 1e3)
     one.positions -= one.get_center_of_mass()
     volume = molecules * one.get_masses().sum() / (density * units._Nav * 1e-24)
     side = volume ** (1 / 3)
@@ -69,4 +121,7 @@ def liquid(smiles: str, molecules: int, density: float, seed: int = 0) -> Atoms:
                 "and let NPT compress the box."
             )
         chosen = np.concatenate([chosen, best])
-    return Atoms(np.tile(one.numbers, molecules), chosen, cell=[side] * 3, pbc=True)
+    return Atoms(
+        np.tile(one.numbers, molecules), chosen, masses=np.tile(one.get_masses(), molecules),
+        cell=[side] * 3, pbc=True,
+    )  # fmt: skip

@@ -6,9 +6,31 @@ import sys
 import time
 import traceback
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from distill.errors import DistillError
+
+DAMAGED = "the file is cut off or damaged; write it again: distill export NAME --format mliap"
+
+
+class Reading:
+    """The first thing in a file for ML-IAP: what fails from there on, up to `ended`, gets one."""
+
+    begun = False
+
+    def __reduce__(self) -> Any:
+        return Reading.begin, ()
+
+    @staticmethod
+    def begin() -> None:
+        """Called when the file is unpickled."""
+        speak_plainly()
+        Reading.begun = True
+
+    @staticmethod
+    def ended() -> None:
+        """All has been read."""
+        Reading.begun = False
 
 
 def speak_plainly() -> None:
@@ -18,6 +40,10 @@ def speak_plainly() -> None:
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        damaged = Reading.begun and not isinstance(error, DistillError)
+        Reading.begun = False
+        if damaged:
+            error = DistillError(DAMAGED)
         if isinstance(error, DistillError):
             if not getattr(error, "silent", False):
                 print(f"ERROR from the student: {error}", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from distill_lammps.build import search_path
 from distill_lammps.environment import for_subprocess
 from distill_lammps.export import export_mliap
 
@@ -74,5 +75,5 @@ def water_energy() -> float:
 
 
 def on_path() -> str | None:
-    """An ``lmp`` of the user's."""
-    return shutil.which("lmp")
+    """An ``lmp`` of the user's: PyPI's beside this Python, or on the PATH."""
+    return shutil.which("lmp", path=search_path())

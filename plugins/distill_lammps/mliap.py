@@ -7,6 +7,7 @@ layers, so that no rank needs another one's features.
 
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from distill.student.neighbours import CLOSEST
 from distill_lammps import failing, instance
 from distill_lammps.backends import KernelBackend, TorchBackend
 
-FORMAT = 1
+FORMAT = 2
 OLDEST = 20230802
 """LAMMPS' version: unified models with ghost atoms came with the stable one of 2 August 2023."""
 UNITS = {"metal": 1.0, "real": 23.060549}
 """eV in LAMMPS' units of energy, as LAMMPS has them; lengths are Å in both."""
 SKIN = 2.0
 """Å, LAMMPS' default in these units."""
+MONTE_CARLO = ("FixGCMC:", "FixWidom:", "FixChargeRegulation:")
+"""Groups of atoms that a fix of Monte Carlo with full energies takes out."""
 NO_PAIRS = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3))
 PAIRWISE_VIRIAL = 1 | 4
 """Bits of `vflag` that ask for the virial pair by pair: VIRIAL_PAIR and VIRIAL_ATOM."""
@@ -47,10 +50,14 @@ class StudentMLIAP:
     element_types = chemical_symbols[1:]
 
     def __init__(self, file: bytes, dtype: str = "float32", backend: str = "auto"):
-        self.__setstate__({"format": FORMAT, "file": file, "dtype": dtype, "backend": backend})
+        state = {"format": FORMAT, "file": file, "dtype": dtype, "backend": backend}
+        self.__setstate__({**state, "sum": checksum(state)})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self._state, "version": __version__}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (failing.Reading(), self.__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         failing.speak_plainly()
@@ -69,6 +76,9 @@ class StudentMLIAP:
                 f"reads format {FORMAT}; write it again: distill export NAME --format mliap"
             )
             return
+        if state["sum"] != checksum(state):
+            self._trouble = failing.DAMAGED
+            return
         try:
             self.student = student_of(state["file"])
             self.layers, self.cutoff = self.student.config.layers, self.student.config.cutoff
@@ -79,6 +89,11 @@ class StudentMLIAP:
                 self._fast = KernelBackend(self.student, state["dtype"])
         except DistillError as error:
             self._trouble = str(error)
+
+    def check(self) -> None:
+        """Raises DistillError where LAMMPS would be told of one when it connects the model."""
+        if self._trouble:
+            raise DistillError(self._trouble)
 
     # -- what LAMMPS calls -------------------------------------------------------------------------
     @property
@@ -188,6 +203,7 @@ class StudentMLIAP:
         if self._run < 0:
             self.student.check_elements(np.unique(numbers))
             self._check_bonds()
+            self._check_monte_carlo()
         if self.layers > 1 and not alone and (self._run % 1000 == 0 or pairwise or self._run < 0):
             self._check_ghosts(data)
         self._run += 1
@@ -201,6 +217,18 @@ class StudentMLIAP:
             raise DistillError(
                 "LAMMPS would hide bonded neighbors from the student: write 'special_bonds lj/coul "
                 "1 1 1'"
+            )
+
+    def _check_monte_carlo(self) -> None:
+        """Whether a fix tries geometries that may overlap, and excludes atoms to delete them."""
+        if self._lammps is None:
+            return
+        groups = self._lammps.available_ids("group")
+        if any(group.startswith(MONTE_CARLO) for group in groups):
+            raise DistillError(
+                "'pair_style mliap' cannot tell Monte Carlo's trial geometries from those of MD; "
+                "for fix gcmc, widom or charge/regulation, write 'pair_style distill', with the "
+                "file of distill export NAME --format lammps"
             )
 
     def _check_ghosts(self, data: Any) -> None:
@@ -222,6 +250,19 @@ class StudentMLIAP:
                 f"{needed:g} Å ({self.layers} layers of {self.cutoff:g} Å, and the skin): write "
                 f"'comm_modify cutoff {needed:g}' after pair_style"
             )
+
+
+def checksum(state: dict[str, Any]) -> int:
+    """Of what a file holds."""
+    return zlib.crc32(f"{state['dtype']} {state['backend']}".encode(), zlib.crc32(state["file"]))
+
+
+def restored(_: object, state: dict[str, Any]) -> StudentMLIAP:
+    """From a file's content."""
+    model = StudentMLIAP.__new__(StudentMLIAP)
+    model.__setstate__(state)
+    failing.Reading.ended()
+    return model
 
 
 def student_of(file: bytes) -> Any:

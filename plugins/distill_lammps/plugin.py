@@ -10,7 +10,7 @@ from pathlib import Path
 
 import distill
 from distill.errors import DistillError
-from distill_lammps.build import cache_folder, find_mpi
+from distill_lammps.build import cache_folder, find_mpi, with_programs
 
 SOURCES = Path(__file__).parent / "csrc"
 KERNEL = Path(distill.__file__).parent / "kernels" / "libdistill.so"
@@ -53,7 +53,7 @@ def plugin_folder(lammps: Path | None = None) -> Path:
             f"-I{include}", f"-I{API}", *map(str, sources), "-o", str(folder / "new"), str(KERNEL),
             f"-Wl,-rpath,{KERNEL.parent}",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=with_programs())
         if done.returncode:
             (folder / "errors.log").write_text(done.stderr)
             raise DistillError(

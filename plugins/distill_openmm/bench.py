@@ -9,6 +9,7 @@ from ase import Atoms
 from openmm import app
 
 from distill.student import Student
+from distill_openmm.bonds import add_bonds
 from distill_openmm.md import system_of
 
 
@@ -22,6 +23,7 @@ def make(
         topology.addAtom("X", app.Element.getByAtomicNumber(int(z)), residue)
     if atoms.pbc.any():
         topology.setPeriodicBoxVectors(atoms.cell.array * 0.1 * openmm.unit.nanometer)
+        add_bonds(topology, atoms.positions * 0.1)
     system = system_of(student, topology, dtype=case.dtype, kind=kind, threads=case.threads)
     integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 0.0005)
     context = openmm.Context(system, integrator, openmm.Platform.getPlatform(platform))

@@ -4,19 +4,23 @@ import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from distill.errors import DistillError
-from distill.kernels import Kernel, KernelModule, choose_backend, kernel_on
+from distill.kernels import KernelModule, choose_backend, kernel_on
 from distill.student import Student, load_student
 from distill.student.latent import Alarm
-from distill_openmm.module import ANGSTROM_PER_NM, KJ_PER_MOL_PER_EV, OpenMMStudent
+from distill_openmm.computation import (
+    Computation,
+    Evaluate,
+    KernelEvaluate,
+    TorchEvaluate,
+    too_few,
+)
+from distill_openmm.module import OpenMMStudent
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -33,11 +37,14 @@ def create_force(
     device: str = "cpu",
     backend: str = "auto",
     threads: int | None = None,
+    system: Any = None,
 ) -> Any:
     """The student as an ``openmmtorch.TorchForce``, to be added to a System.
 
     student: a shipped name, a file, or a Student (which is copied).
-    topology: the ``openmm.app.Topology``, for the elements.
+    topology: the ``openmm.app.Topology``, for the elements. Its atoms are the first particles of
+    the System, which may have more of them (virtual sites, a restraint's dummy): the student does
+    not see those. A System of fewer is refused when it is evaluated, by an OpenMMException.
     atoms: indices of the atoms the student acts on (mixed ML/MM systems); None for all.
     periodic: None takes it from the topology, which is periodic when it has box vectors.
     dtype: "float32" or "float64", the precision of the network; distances are always computed in
@@ -48,12 +55,17 @@ def create_force(
     ``openmm.PythonForce``, some 16 us a step slower, which computes on ``device``. A TorchForce
     cannot be copied (``copy.deepcopy`` of its System, ``CustomCVForce``) nor read from XML: the
     reader in openmmtorch 1.10 does not fit OpenMM 8.6.1, and the process dies. A PythonForce can;
-    OpenMM's XML holds it as a pickle; through the CPU's kernel it warns, once, when an atom is
-    unlike all that the student has learned.
+    OpenMM's XML holds it as a pickle; through a fused kernel it warns when an atom is unlike all
+    that the student has learned, at the first geometry of that kind and again when their number has
+    grown tenfold. Geometries that a minimizer only tries are not looked at. ``force.alarm`` has the
+    counts (see ``distill.student.latent.Alarm``). A TorchForce has no alarm.
 
     backend: "kernel" (the fused one: on CPUs, and on GPUs with kind "python" and float32), "torch",
     or "auto", which takes the fastest that is there. threads: how many the CPU kernel may use on
     large systems (None: as many as torch); a small molecule is fastest with one, and gets one.
+    system: the ``openmm.System`` that the force will be added to, where all its particles are there
+    already: then their number is checked at once, and OpenMM hands over the positions of ``atoms``
+    alone, which kind "python" gains from when there are tens of thousands of others.
 
     Through torch, when it uses several threads on a busy machine, they wait for each other by
     spinning, on time that OpenMM's threads need: call ``torch.set_num_threads(1)``.
@@ -76,6 +88,9 @@ def create_force(
     chosen = None if atoms is None else [int(i) for i in atoms]
     numbers = atomic_numbers(topology, chosen)
     own.check_elements(numbers)
+    needed = 1 + max(chosen) if chosen else len(numbers)
+    if system is not None and system.getNumParticles() < needed:
+        raise DistillError(too_few(system.getNumParticles(), needed))
     if periodic is None:
         periodic = topology.getPeriodicBoxVectors() is not None
 
@@ -85,16 +100,21 @@ def create_force(
             threads = threads or torch.get_num_threads()
             kernel = KernelModule(own, dtype, skin=float(skin), threads=threads)
         force = torch_force(OpenMMStudent(own, numbers, chosen, float(skin), kernel).eval())
-    elif chosen_backend == "kernel":
-        fused = kernel_on(device, own, dtype, float(skin), threads)
-        alarm = Alarm(own.latent) if own.latent else None
-        force = python_force(
-            partial(compute_kernel, fused, np.array(numbers), bool(periodic), alarm), chosen
-        )
     else:
-        # OpenMM hands over the positions of the chosen atoms only
-        module = OpenMMStudent(own, numbers, None, float(skin)).eval().to(device)
-        force = python_force(partial(compute, module, bool(periodic)), chosen)
+        evaluate: Evaluate
+        alarm = None
+        if chosen_backend == "kernel":
+            evaluate = KernelEvaluate(kernel_on(device, own, dtype, float(skin), threads), numbers)
+            alarm = Alarm(own.latent) if own.latent else None
+        else:
+            module = OpenMMStudent(own, numbers, None, float(skin)).eval().to(device)
+            evaluate = TorchEvaluate(module)
+        # OpenMM checks no index here, and a wrong one would spoil its memory
+        alone = chosen if system is not None else None
+        particles = None if alone is not None else chosen
+        computation = Computation(evaluate, numbers, particles, bool(periodic), alarm)
+        force = python_force(computation, alone)
+        force.alarm = alarm
     force.setUsesPeriodicBoundaryConditions(bool(periodic))
     return force
 
@@ -142,7 +162,12 @@ def torch_force(module: OpenMMStudent) -> Any:
     with warnings.catch_warnings():
         # TorchForce takes TorchScript and nothing else
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-        force = openmmtorch.TorchForce(torch.jit.script(module))
+        scripted = torch.jit.script(module)
+        # TorchForce freezes the module, and frozen calls point to functions that are freed with
+        # what it was made of: an error inside of one would end the process while torch looks for
+        # its name. A graph without calls can report errors.
+        torch._C._jit_pass_inline(scripted.graph)
+        force = openmmtorch.TorchForce(scripted)
     force.setOutputsForces(True)
     return force
 
@@ -155,37 +180,6 @@ def python_force(function: Callable[[Any], Any], atoms: list[int] | None) -> Any
     if atoms is not None:
         force.setParticles(atoms)
     return force
-
-
-def compute(module: OpenMMStudent, periodic: bool, state: Any) -> tuple[float, NDArray[np.float64]]:
-    """What a PythonForce calls: energy in kJ/mol and forces (N, 3) in kJ/mol/nm of a State."""
-    device = module.numbers.device
-    # bare values are in nm: a unit conversion would cost more than all the rest
-    positions = torch.from_numpy(state.getPositions(asNumpy=True)._value).to(device)
-    box = None
-    if periodic:
-        box = torch.from_numpy(state.getPeriodicBoxVectors(asNumpy=True)._value).to(device)
-    energy, forces = module(positions, box)
-    return energy.item(), forces.cpu().numpy()
-
-
-def compute_kernel(
-    kernel: Kernel,
-    numbers: NDArray[np.int64],
-    periodic: bool,
-    alarm: Alarm | None,
-    state: Any,
-) -> tuple[float, NDArray[np.float64]]:
-    """The same through a fused kernel, which may ring the alarm."""
-    positions = state.getPositions(asNumpy=True)._value * ANGSTROM_PER_NM
-    box = None
-    if periodic:
-        box = state.getPeriodicBoxVectors(asNumpy=True)._value * ANGSTROM_PER_NM
-    answer = kernel.evaluate(positions, numbers, box, periodic)
-    if alarm is not None and answer.distances is not None:
-        alarm(answer.distances, numbers)
-    energy = float(answer.energies.sum()) * KJ_PER_MOL_PER_EV
-    return energy, answer.forces * (KJ_PER_MOL_PER_EV * ANGSTROM_PER_NM)
 
 
 def _not_deprecated_name(record: logging.LogRecord) -> bool:

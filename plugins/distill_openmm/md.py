@@ -19,18 +19,22 @@ from distill.data.molecules import Molecule
 from distill.data.student_md import bonded_pairs, intact
 from distill.kernels import KernelStudent
 from distill.student import Student
-from distill.student.latent import rms
+from distill.student.latent import Alarm, rms
+from distill_openmm.bonds import zero_bonds
 from distill_openmm.force import create_force
 
 
 def topology_of(molecule: Molecule) -> app.Topology:
-    """A Topology of one residue, with bonds where they are known."""
+    """A Topology of one residue, with bonds where they are known; isotopes have their masses."""
     topology = app.Topology()
     residue = topology.addResidue("MOL", topology.addChain())
     atoms = []
     seen: dict[str, int] = {}
-    for number in molecule.numbers:
+    masses = isotope_masses(molecule)
+    for index, number in enumerate(molecule.numbers):
         element = app.Element.getByAtomicNumber(int(number))
+        if index in masses:
+            element = Isotope(element, masses[index])
         seen[element.symbol] = seen.get(element.symbol, 0) + 1
         name = f"{element.symbol}{seen[element.symbol]}"
         atoms.append(topology.addAtom(name, element, residue))
@@ -40,10 +44,27 @@ def topology_of(molecule: Molecule) -> app.Topology:
     return topology
 
 
+def isotope_masses(molecule: Molecule) -> dict[int, float]:
+    """Masses (Da) of the atoms of which the molecule names the isotope, as in "[2H]O[2H]"."""
+    if molecule.rdmol is None:
+        return {}
+    return {a.GetIdx(): a.GetMass() for a in molecule.rdmol.GetAtoms() if a.GetIsotope()}
+
+
+class Isotope(app.Element):
+    """An element of another mass, which OpenMM's table of elements does not hold."""
+
+    def __init__(self, element: app.Element, mass: float):
+        # not Element's own, which would enter it into the table that PDB files are read by
+        self._atomic_number, self._name = element.atomic_number, element.name
+        self._symbol, self._mass = element.symbol, mass * unit.dalton
+
+
 def system_of(
     student: str | Path | Student, topology: app.Topology, **options: Any
 ) -> openmm.System:
-    """A System of the topology's atoms with the student as its only force.
+    """A System of the topology's atoms with the student as its only force, beside bonds of no
+    strength (see ``zero_bonds``).
 
     options: those of ``create_force``.
     """
@@ -52,8 +73,9 @@ def system_of(
     if box is not None:
         system.setDefaultPeriodicBoxVectors(*box)
     for atom in topology.atoms():
-        system.addParticle(atom.element.mass)
-    system.addForce(create_force(student, topology, **options))
+        system.addParticle(0.0 if atom.element is None else atom.element.mass)
+    system.addForce(create_force(student, topology, system=system, **options))
+    system.addForce(zero_bonds(topology, options.get("atoms")))
     return system
 
 
@@ -79,27 +101,30 @@ class Watch:
     """Looks at frames of MD for atoms that are unlike all that the student has learned."""
 
     def __init__(self, student: Student, numbers: NDArray[np.int64]):
-        self.latent = student.latent if kernels.available() else None
-        self.kernel = KernelStudent(student) if self.latent else None
+        self.alarm = None
+        if student.latent is not None and kernels.available():
+            self.alarm = Alarm(student.latent)
+            self.kernel = KernelStudent(student)
         self.numbers = numbers
-        self.strange = 0
         self.errors: list[float] = []
 
     def __call__(self, positions: NDArray[np.float64]) -> None:
         """One frame (N, 3) in Å."""
-        if self.kernel is None or self.latent is None or not np.isfinite(positions).all():
+        if self.alarm is None or not np.isfinite(positions).all():
             return
         distances = self.kernel.evaluate(positions, self.numbers).distances
-        self.errors.append(rms(self.latent.errors(distances)))
-        self.strange += bool(len(self.latent.strange(distances)))
+        self.errors.append(rms(self.alarm.latent.errors(distances)))
+        self.alarm.look(distances, self.numbers, positions)
 
     def report(self) -> dict[str, Any]:
-        """frames, how many had a strange atom, and the force error to be expected (eV/Å)."""
-        if not self.errors:
+        """frames, how many had a strange atom and which, and the force error to be expected
+        (eV/Å)."""
+        if self.alarm is None or not self.errors:
             return {}
         return {
-            "frames": len(self.errors),
-            "frames_unlike_training": self.strange,
+            "frames": self.alarm.looked,
+            "frames_unlike_training": self.alarm.strange,
+            "atoms_unlike_training": dict(self.alarm.atoms.most_common(5)),
             "uncertainty": rms(np.array(self.errors)),
         }
 
@@ -122,7 +147,9 @@ def run_md(
 
     positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after ``minutes`` or ``steps``.
     A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day;
-    and what the student says of it, see :class:`Watch`.
+    and what the student says of it, see :class:`Watch`. ``broke_up`` says in a sentence when the
+    molecule came apart. MD ends where coordinates or energies are no longer numbers; the files hold
+    what came before.
     """
     topology = topology_of(molecule)
     system = system_of(student, topology)
@@ -147,13 +174,32 @@ def run_md(
         ),
     ]  # fmt: skip
     watch = Watch(student, molecule.numbers)
+    bonds = bonded_pairs(molecule.numbers, 10.0 * state.getPositions(asNumpy=True)._value)
     started = time.monotonic()
-    done = 0
+    done, seconds = 0, 0.0
+    told: dict[str, str] = {}
     while True:
-        simulation.step(interval)
+        try:
+            simulation.step(interval)
+            state = simulation.context.getState(positions=True)
+        except (openmm.OpenMMException, ValueError) as error:  # ValueError is the reporters'
+            if "nan" not in str(error).lower() and "infinite" not in str(error):
+                raise
+            told["broke_up"] = (
+                f"The MD ended after {done:,} steps: coordinates or energies are no numbers any "
+                "more. Take a shorter time step or a lower temperature, or train the student "
+                "further."
+            )
+            break
         done += interval
-        state = simulation.context.getState(positions=True)
-        watch(10.0 * state.getPositions(asNumpy=True)._value)
+        frame = 10.0 * state.getPositions(asNumpy=True)._value
+        watch(frame)
+        if not told and not intact(molecule.numbers, frame, bonds):
+            told["broke_up"] = (
+                f"The molecule came apart within {done:,} steps of MD: a bond is twice as long as "
+                "it should be, or atoms are on top of each other. Where that is no chemistry, take "
+                "a shorter time step or a lower temperature, or train the student further."
+            )
         seconds = time.monotonic() - started
         share = done / steps if steps is not None else seconds / (60.0 * (minutes or 0.0))
         on_chunk(min(1.0, share))
@@ -166,16 +212,17 @@ def run_md(
         "timestep_fs": timestep,
         "steps": done,
         "picoseconds": done * timestep / 1000.0,
-        "ms_per_step": 1000.0 * seconds / done,
-        "ns_per_day": done * timestep * 1e-6 / (seconds / 86400.0),
+        "ms_per_step": 1000.0 * seconds / max(1, done),
+        "ns_per_day": done * timestep * 1e-6 / (max(seconds, 1e-9) / 86400.0),
         "mean_temperature_k": mean_temperature(out / "md.csv"),
         **watch.report(),
+        **told,
     }
 
 
 def mean_temperature(table: Path) -> float:
-    """Mean of the temperature column, in K, without the first fifth (equilibration)."""
+    """Mean of the temperature column, in K, without the first fifth (equilibration); 0 of none."""
     with table.open() as file:
         rows: Sequence[dict[str, str]] = list(csv.DictReader(file))
     temperatures = [float(row["Temperature (K)"]) for row in rows]
-    return float(np.mean(temperatures[len(temperatures) // 5 :]))
+    return float(np.mean(temperatures[len(temperatures) // 5 :])) if temperatures else 0.0

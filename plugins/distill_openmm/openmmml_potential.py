@@ -1,6 +1,7 @@
 """Students in OpenMM-ML: by name, or as MLPotential("distill", modelPath=FILE)."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 from distill.errors import DistillError
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
+OPTIONS = ("precision", "device", "skin", "charge", "multiplicity")
+OF_WHOLE_SYSTEMS = (*OPTIONS, "hydrogenMass", "removeCMMotion")
+OF_MIXED_SYSTEMS = (
+    *OPTIONS, "linkAtomDistances", "removeConstraints", "forceGroup", "interpolate", "embedding",
+    "returnInfo",
+)  # fmt: skip
+"""What ``createSystem`` and ``createMixedSystem`` take, OpenMM-ML's own among them."""
 
 
 class DistillPotentialImplFactory(MLPotentialImplFactory):
@@ -20,6 +28,7 @@ class DistillPotentialImplFactory(MLPotentialImplFactory):
         self, name: str, modelPath: str | Path | None = None, **args: Any
     ) -> "DistillPotentialImpl":
         """name: distill-SIZE is a shipped student; distill is the student file ``modelPath``."""
+        refuse_unknown(args, ("modelPath",), "MLPotential")
         if name != "distill":
             if modelPath is not None:
                 raise DistillError(
@@ -40,8 +49,13 @@ class DistillPotentialImpl(MLPotentialImpl):
 
     It is a PythonForce, as OpenMM-ML's own potentials are: interpolation copies it, and users copy
     and save Systems. ``createSystem`` and ``createMixedSystem`` take precision="single" (default)
-    or "double", device (default: CUDA where there is one), and skin in Å. The energy includes the
-    isolated atoms' energies.
+    or "double", device (default: CUDA where there is one), and skin in Å; charge and multiplicity
+    are checked. ``createSystem`` takes hydrogenMass too, as OpenMM's force fields do: what a
+    hydrogen gains, the atom that it is bonded to loses. Other arguments are refused. The energy
+    includes the isolated atoms' energies.
+
+    A force of no strength along the student's bonds tells OpenMM what a molecule is, see
+    ``zero_bonds``. ``system.alarm`` is that of ``create_force``.
     """
 
     def __init__(self, student: str | Path):
@@ -62,8 +76,16 @@ class DistillPotentialImpl(MLPotentialImpl):
         Raises DistillError for an element, or a ``charge``, that the student does not know.
         """
         from distill.student import load_student
+        from distill_openmm.bonds import zero_bonds
         from distill_openmm.force import create_force
 
+        if atoms is not None:
+            refuse_unknown(args, OF_MIXED_SYSTEMS, "createMixedSystem")
+            atoms = list(atoms)
+        else:
+            refuse_unknown(args, OF_WHOLE_SYSTEMS, "createSystem")
+            if args.get("hydrogenMass") is not None:
+                repartition(topology, system, args["hydrogenMass"])
         if precision not in PRECISIONS:
             raise DistillError(f"precision is '{precision}'; use 'single' or 'double'.")
         if args.get("multiplicity") not in (None, 1):
@@ -82,10 +104,65 @@ class DistillPotentialImpl(MLPotentialImpl):
             skin=skin,
             kind="python",
             device=str(self._getTorchDevice(args)),
+            # with interpolation this is an empty one, whose forces are moved elsewhere
+            system=system if system.getNumParticles() else None,
         )
-        force.setForceGroup(forceGroup)
-        system.addForce(force)
+        bonds = zero_bonds(topology, atoms)
+        for each in (force, bonds):
+            each.setForceGroup(forceGroup)
+            system.addForce(each)
+        system.alarm = force.alarm
 
     def getMLLongRange(self) -> bool:
         """Students look no further than a few cutoffs."""
         return False
+
+
+def refuse_unknown(args: dict[str, Any], names: Sequence[str], function: str) -> None:
+    """DistillError for an argument that is not among the names that ``function`` takes."""
+    for name, value in args.items():
+        if name in names or (name in ("constraints", "hydrogenMass") and value is None):
+            continue
+        if name == "constraints":
+            raise DistillError(
+                "A student's bonds vibrate: it was trained without constraints, so leave "
+                "constraints out. For longer steps give createSystem a hydrogenMass."
+            )
+        if name == "hydrogenMass":
+            raise DistillError(
+                "The masses of a mixed System are the given System's; give hydrogenMass to the "
+                "force field's createSystem."
+            )
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean '{near[0]}'? It takes" if near else "it takes"
+        raise DistillError(f"{function} does not know '{name}'; {hint} {', '.join(names)}.")
+
+
+def repartition(topology: openmm.app.Topology, system: openmm.System, mass: Any) -> None:
+    """Gives hydrogens a mass (in Da, or with a unit), which the atoms bonded to them lose."""
+    dalton = openmm.unit.dalton
+    mass = mass.value_in_unit(dalton) if openmm.unit.is_quantity(mass) else float(mass)
+    done = 0
+    for bond in topology.bonds():
+        for hydrogen, other in ((bond.atom1, bond.atom2), (bond.atom2, bond.atom1)):
+            if is_hydrogen(hydrogen) and not is_hydrogen(other) and other.element is not None:
+                gained = mass - system.getParticleMass(hydrogen.index).value_in_unit(dalton)
+                left = system.getParticleMass(other.index).value_in_unit(dalton) - gained
+                if mass <= 0 or left <= 0:
+                    raise DistillError(
+                        f"hydrogenMass is {mass:g}, which leaves {left:g} Da for atom "
+                        f"{other.index} ({other.name}); give 1.5 to 4."
+                    )
+                system.setParticleMass(hydrogen.index, mass)
+                system.setParticleMass(other.index, left)
+                done += 1
+    if not done and any(is_hydrogen(atom) for atom in topology.atoms()):
+        raise DistillError(
+            "hydrogenMass needs to know what each hydrogen is bonded to, but the topology has no "
+            "such bond; call distill_openmm.add_bonds(topology, positions) before."
+        )
+
+
+def is_hydrogen(atom: Any) -> bool:
+    """Deuterium is one."""
+    return atom.element is not None and atom.element.atomic_number == 1

@@ -50,7 +50,9 @@ def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict)
     assert len(molecules) >= least
     assert len({molecule.name for molecule in molecules}) == len(molecules)
     if kind != "handovers":  # there a pair is another one the other way round
-        assert len({molecule.smiles for molecule in molecules}) == len(molecules)
+        # a racemate whose enantiomers are in the set, too, is one of them once more
+        given = [molecule.smiles for molecule in molecules if not molecule.notes]
+        assert len(set(given)) == len(given)
     for molecule in molecules:
         check(molecule)
         assert len(molecule) <= 80 and set(molecule.numbers.tolist()) <= set(ELEMENTS)

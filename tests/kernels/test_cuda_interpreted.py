@@ -152,19 +152,21 @@ def multiply_as_tensor_cores() -> None:
 
 def run_openmm(student: Student) -> dict[str, float]:
     import pickle
-    from functools import partial
 
     import openmm
 
     from distill.kernels.cuda.md import CudaMD
-    from distill_openmm.force import compute_kernel, python_force
+    from distill_openmm.computation import Computation, KernelEvaluate
+    from distill_openmm.force import python_force
 
     atoms = water()
     kernel = pickle.loads(pickle.dumps(CudaMD(load_student("ultra-tiny"), DEVICE)))
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    system.addForce(python_force(partial(compute_kernel, kernel, atoms.numbers, False, None), None))
+    numbers = atoms.numbers.tolist()
+    computation = Computation(KernelEvaluate(kernel, numbers), numbers, None, False)
+    system.addForce(python_force(computation, None))
     context = openmm.Context(
         system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
     )

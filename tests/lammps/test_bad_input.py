@@ -89,6 +89,15 @@ def test_overlap_on_one_rank(lmp, tmp_path, ranks) -> None:
     assert "Traceback" not in output
 
 
+def test_monte_carlo(lmp, liquid, tmp_path, ranks) -> None:
+    """Its fixes make a group, by which they are known; the LAMMPS here lacks them."""
+    script = lmp.setup(liquid, lmp.export("tiny"), tmp_path)
+    script += "group FixGCMC:gcmc_exclusion_group:mine empty\n"
+    output = refused(lmp, script, tmp_path, ranks)
+    assert "for fix gcmc, widom or charge/regulation, write 'pair_style distill'" in output
+    assert "Traceback" not in output
+
+
 def test_lost_atoms(lmp, liquid, tmp_path, ranks) -> None:
     """LAMMPS says so itself."""
     liquid.pbc = False
@@ -122,7 +131,7 @@ def any_lmp(request):
         ("* * FILE H C", "* * FILE H", "an element for each of the 5 atom types"),
         ("* * FILE", "* * nothing", "There is no file nothing: distill export NAME"),
         ("* * FILE", "* * in.test", "in.test is not of this version's format"),
-        ("* * FILE", "* * HALF", "half.distill is cut off: write it again"),
+        ("* * FILE", "* * HALF", "half.distill is cut off or damaged: write it again"),
         ("units metal", "units si", "needs 'units metal' or 'units real', not 'si'"),
         ("distill single", "distill half", "'single' (the default) or 'double', not 'half'"),
         ("read_data", "newton off\nread_data", "needs 'newton on'"),

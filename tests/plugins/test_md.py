@@ -1,6 +1,7 @@
 """MD by `distill run`'s engine: what it leaves, and what the student says of the frames."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,41 @@ def test_a_minimization_that_goes_astray_is_undone(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(positions(), start, atol=1e-6)
     assert relax(simulation, molecule.numbers, 50)
     assert 0.001 < np.abs(positions() - start).max() < 1.0
+
+
+def test_isotopes_have_their_masses() -> None:
+    from rdkit import Chem
+
+    masses = Chem.GetPeriodicTable()
+    heavy = from_smiles("[2H]O[13CH3]")
+    topology = topology_of(heavy)
+    system = system_of("ultra-tiny", topology)
+    found = [system.getParticleMass(k)._value for k in range(len(heavy))]
+    expected = [
+        masses.GetMassForIsotope(a.GetAtomicNum(), a.GetIsotope()) if a.GetIsotope()
+        else app.Element.getByAtomicNumber(a.GetAtomicNum()).mass._value
+        for a in heavy.rdmol.GetAtoms()
+    ]  # fmt: skip
+    assert found == pytest.approx(expected)
+    assert sum(found) == pytest.approx(32.04 + 1.006 + 0.993, abs=0.01)
+    assert app.Element.getByAtomicNumber(1).mass._value == pytest.approx(1.008, abs=1e-3)
+
+
+def test_a_molecule_that_comes_apart_is_told(tmp_path: Path) -> None:
+    report = run(tmp_path, 300.0, timestep=40.0)
+    assert "The molecule came apart within" in report["broke_up"] and report["steps"] == 400
+    assert "broke_up" not in run(tmp_path, 300.0)
+
+
+@pytest.mark.parametrize("part", ["reference", "painn.readout.0.weight"])
+def test_energies_or_forces_that_are_no_numbers(tmp_path: Path, part: str) -> None:
+    """MD ends there; nothing is raised, and the files are there."""
+    student = load_student("ultra-tiny")
+    student.state_dict()[part].fill_(float("nan"))
+    (start,) = first_geometries(ETHANOL, 1, 0)
+    report = run_md(student, ETHANOL, start, tmp_path, steps=400, interval=50)
+    assert "coordinates or energies are no numbers" in report["broke_up"]
+    assert report["steps"] < 400
+    assert len(list(csv.DictReader((tmp_path / "md.csv").open()))) == report["steps"] // 50
+    assert (tmp_path / "topology.pdb").is_file() and (tmp_path / "trajectory.dcd").is_file()
+    json.dumps(report)

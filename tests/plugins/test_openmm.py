@@ -1,8 +1,10 @@
 """The TorchForce: agreement with ASE and float64, subsets, boxes, and errors at creation."""
 
 import copy
+import dataclasses
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
@@ -218,6 +220,132 @@ def test_virtual_sites_are_refused_at_creation(tiny_file):
     topology.addAtom("M", None, residue)
     with pytest.raises(DistillError, match=r"Atom 1 \(M\) has no element"):
         create_force(tiny_file, topology)
+
+
+KINDS = pytest.mark.parametrize("kind", ["torch", "python"])
+
+
+@KINDS
+@pytest.mark.parametrize("frame", ["drug", "crystal"])
+@pytest.mark.parametrize("chosen", [None, [0, 1, 4, 2], [4, 2, 9]])
+def test_particles_that_the_topology_has_not(tiny_file, frame, chosen, kind, request, engines):
+    """A virtual site and a dummy, which the student does not see, on several Contexts."""
+    atoms = request.getfixturevalue(frame)
+    force = create_force(tiny_file, engines.topology(atoms), chosen, dtype="float64", kind=kind)
+    system = engines.system(atoms, force)
+    site = system.addParticle(0.0)
+    system.setVirtualSite(site, openmm.TwoParticleAverageSite(0, 1, 0.5, 0.5))
+    system.addParticle(12.0)
+    positions = np.vstack([atoms.positions, [[9.0, 9.0, 9.0], atoms.positions[0] + 0.3]])
+    own = list(range(len(atoms))) if chosen is None else chosen
+    expected = engines.reference(tiny_file, atoms[own])
+    for platform in ("Reference", "CPU", "Reference"):
+        context = engines.context(system, platform)
+        for _ in range(3):
+            energy, forces = engines.evaluate(context, positions)
+            engines.assert_agree((energy, forces[own]), expected, tight=True)
+            assert not np.delete(forces, own, 0).any()
+    context.getIntegrator().step(5)
+
+
+@KINDS
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("chosen", [None, [0, 8]])
+def test_a_system_of_too_few_particles(tiny_file, drug, engines, kind, chosen, backend):
+    """An error that can be caught, however often the module has run in the process before."""
+    options = {"kind": kind, "backend": backend}
+    topology = engines.topology(drug)
+    good = engines.context(engines.system(drug, create_force(tiny_file, topology, **options)))
+    for _ in range(3):
+        engines.evaluate(good, drug.positions)
+    few = drug[:8]
+    context = engines.context(
+        engines.system(few, create_force(tiny_file, topology, chosen, **options))
+    )
+    last = len(drug) - 1 if chosen is None else 8
+    for _ in range(3):
+        with pytest.raises(
+            openmm.OpenMMException, match=f"System has 8 particles, but .* index {last}"
+        ):
+            engines.evaluate(context, few.positions)
+    engines.evaluate(good, drug.positions)
+
+
+@KINDS
+def test_a_system_that_is_known_is_checked_at_once(tiny_file, drug, engines, kind):
+    topology, system = engines.topology(drug), engines.system(drug)
+    with pytest.raises(DistillError, match="System has 5 particles, but .* up to index 6"):
+        create_force(tiny_file, topology, [1, 6], kind=kind, system=engines.system(drug[:5]))
+    chosen = [7, 2, 3]
+    system.addForce(
+        create_force(tiny_file, topology, chosen, kind=kind, dtype="float64", system=system)
+    )
+    energy, forces = engines.evaluate(engines.context(system), drug.positions)
+    expected = engines.reference(tiny_file, drug[chosen])
+    engines.assert_agree((energy, forces[chosen]), expected, tight=True)
+    assert not np.delete(forces, chosen, 0).any()
+
+
+def test_errors_inside_a_torch_force_can_be_caught(tiny_file, drug, engines):
+    """Where there is no kernel, torch's neighbour list refuses NaN."""
+    topology = engines.topology(drug)
+    force = create_force(tiny_file, topology, backend="torch")
+    context = engines.context(engines.system(drug, force))
+    good = engines.evaluate(context, drug.positions)
+    broken = drug.positions.copy()
+    broken[3, 1] = np.nan
+    for _ in range(3):
+        with pytest.raises(openmm.OpenMMException, match="coordinate that is NaN"):
+            engines.evaluate(context, broken)
+        assert engines.evaluate(context, drug.positions)[0] == pytest.approx(good[0], abs=1e-4)
+
+
+def dipeptide(engines, limit: float | None = None) -> tuple[app.Simulation, Any]:
+    """Alanine dipeptide by a shipped student, and the student's alarm."""
+    pdb = app.PDBFile(str(Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"))
+    numbers = [atom.element.atomic_number for atom in pdb.topology.atoms()]
+    atoms = Atoms(numbers, np.array(pdb.positions._value) * 10)
+    student = load_student("ultra-tiny")
+    if limit is not None:
+        student.latent = dataclasses.replace(student.latent, limit=limit)
+    force = create_force(student, pdb.topology, kind="python")
+    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.0005)
+    platform = openmm.Platform.getPlatform("Reference")
+    simulation = app.Simulation(pdb.topology, engines.system(atoms, force), integrator, platform)
+    simulation.context.setPositions(atoms.positions * 0.1)
+    return simulation, force.alarm
+
+
+def test_the_alarm_looks_at_what_is_kept(engines):
+    """At every step of MD once, whatever else is asked for; at nothing that a minimizer tries."""
+    simulation, alarm = dipeptide(engines, limit=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        simulation.minimizeEnergy(maxIterations=20)
+    assert alarm.looked == 0
+    with pytest.warns(UserWarning, match="unlike all that the student") as told:
+        simulation.step(5)
+        for _ in range(3):  # what reporters do
+            simulation.context.getState(energy=True, forces=True)
+        simulation.step(7)
+    assert alarm.looked == alarm.strange == 12
+    assert len(told) == 2 and "10 of 10 geometries have such an atom" in str(told[1].message)
+    # geometries that are asked for count, though no step was made
+    start = simulation.context.getState(positions=True).getPositions(asNumpy=True)._value
+    for k in range(3):
+        simulation.context.setPositions(start + 0.001 * k)
+        simulation.context.getState(energy=True)
+    assert 14 <= alarm.looked <= 15
+
+
+def test_the_alarm_keeps_silent(engines):
+    simulation, alarm = dipeptide(engines)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        simulation.minimizeEnergy(maxIterations=50)
+        simulation.step(50)
+    assert (alarm.looked, alarm.strange) == (50, 0)
+    assert str(alarm) == "0 of 50 geometries have such an atom"
 
 
 def test_md_that_goes_astray_is_told_once(engines):

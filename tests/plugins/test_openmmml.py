@@ -227,3 +227,52 @@ def test_bad_options(potential, drug, engines, tiny_file, tmp_path):
         MLPotential("distill-tiny", modelPath=tiny_file)
     with pytest.raises(DistillError, match="No student file at"):
         MLPotential("distill", modelPath=tmp_path / "nothing").createSystem(topology)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"precison": "double"}, "does not know 'precison'; did you mean 'precision'"),
+        ({"removeCMmotion": False}, "did you mean 'removeCMMotion'"),
+        ({"dtype": "float64"}, "does not know 'dtype'; it takes precision, device"),
+        ({"nonbondedMethod": app.PME}, "does not know 'nonbondedMethod'"),
+        ({"linkAtomDistances": []}, "does not know 'linkAtomDistances'"),
+        ({"constraints": app.HBonds}, "leave constraints out"),
+        ({"hydrogenMass": 3.0}, "distill_openmm.add_bonds"),
+    ],
+)
+def test_arguments_that_are_not_known(potential, drug, engines, options, sentence):
+    topology = engines.topology(drug)
+    with pytest.raises(DistillError, match=sentence):
+        potential.createSystem(topology, **options)
+    potential.createSystem(topology, removeCMMotion=False, constraints=None, hydrogenMass=None)
+
+
+def test_arguments_of_mixed_systems(potential, solvated_dipeptide, tiny_file):
+    topology, mm, _ = solvated_dipeptide
+    for options, sentence in (
+        ({"hydrogenMass": 3.0}, "the force field's createSystem"),
+        ({"forcegroup": 3}, "did you mean 'forceGroup'"),
+        ({"interpolat": True}, "did you mean 'interpolate'"),
+    ):
+        with pytest.raises(DistillError, match=sentence):
+            potential.createMixedSystem(topology, mm, range(22), **options)
+    distance = 0.11 * unit.nanometer
+    potential.createMixedSystem(
+        topology, mm, list(range(6)), linkAtomDistances=[(4, 6, distance)], forceGroup=2
+    )
+    with pytest.raises(DistillError, match="MLPotential does not know 'precison'; it takes model"):
+        MLPotential("distill", modelPath=tiny_file, precison="double")
+
+
+def test_hydrogen_masses(potential, drug, engines):
+    """What a force field of OpenMM's makes of them."""
+    pdb = app.PDBFile(str(DIPEPTIDE))
+    for mass in (3.0, 3.0 * unit.dalton):
+        system = potential.createSystem(pdb.topology, hydrogenMass=mass)
+        expected = Solvated.forcefield.createSystem(pdb.topology, hydrogenMass=3.0)
+        for k in range(22):
+            found, force_field = (s.getParticleMass(k)._value for s in (system, expected))
+            assert found == pytest.approx(force_field, rel=1e-3)
+    with pytest.raises(DistillError, match="leaves .* Da for atom"):
+        potential.createSystem(pdb.topology, hydrogenMass=6.0)

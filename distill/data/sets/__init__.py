@@ -7,8 +7,12 @@ one as a .smi file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
-from distill.data.molecules import Molecule
+from rdkit import Chem
+
+from distill.data.molecules import Molecule, from_rdkit, quietly, which_isomer
 from distill.data.sets.analogues import analogues
 from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
@@ -25,6 +29,7 @@ from distill.data.sets.recombined import recombined
 from distill.data.sets.rigid import rigid
 from distill.data.sets.small import small
 from distill.data.sets.split import chosen
+from distill.data.stereo import one_isomer
 from distill.errors import DistillError
 
 SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
@@ -56,4 +61,30 @@ def read_set(source: str) -> list[Molecule]:
         raise DistillError(
             f"'{source}': write 1 or more after the split, as {kind}:{split or 'train'}:800."
         )
-    return chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]
+    found = chosen(kind, SETS[kind](), split)[: int(limit) if limit else None]
+    return [_of_one_isomer(kind, molecule) for molecule in found]
+
+
+def _of_one_isomer(kind: str, molecule: Molecule) -> Molecule:
+    """The molecule without open stereochemistry; name, split and order are those of the list."""
+    if molecule.positions or not molecule.smiles or "." in molecule.smiles:
+        return molecule
+    isomer = _isomer(kind, molecule.smiles)
+    if isomer is None:
+        return molecule
+    found = from_rdkit(Chem.AddHs(isomer), molecule.name)
+    if found.numbers.tolist() != molecule.numbers.tolist():
+        return molecule
+    return replace(found, notes=(which_isomer(molecule.smiles, found.smiles or ""),))
+
+
+@lru_cache(maxsize=16384)
+def _isomer(kind: str, smiles: str) -> Chem.Mol | None:
+    """One isomer of an open SMILES, not one that is in the set already."""
+    isomer: Chem.Mol | None = quietly(one_isomer, Chem.MolFromSmiles(smiles), _known(kind))
+    return isomer
+
+
+@lru_cache(maxsize=1)
+def _known(kind: str) -> frozenset[str]:
+    return frozenset(molecule.smiles or "" for molecule in SETS[kind]())

@@ -20,6 +20,8 @@ class PairDistill : public Pair {
   void coeff(int, char **) override;
   void init_style() override;
   double init_one(int, int) override;
+  void setup() override;
+  void finish() override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
   int pack_reverse_comm(int, int, double *) override;
@@ -28,7 +30,15 @@ class PairDistill : public Pair {
 
  private:
   void read(const std::string &file);
+  std::string bytes_of(const std::string &file);
+  void check_exclusions();
+  std::string not_known(int type) const;
+  bool anywhere(bool here);
+  bool removed(int atom) const;
+  bool pairs_are_old() const;
   void new_pairs();
+  bool trial() const;
+  void judge(const double *closest);
   static void exchange(void *self, int direction, void *first, void *second, int64_t width);
   template <class T>
   void add(T *to, const T *from);
@@ -39,11 +49,22 @@ class PairDistill : public Pair {
   std::vector<double> memory_;         // packed weights, with room to begin on a cache line
   void *packed_ = nullptr;
   int64_t list_;
-  std::vector<int> number_of_;  // atomic number of each type
+  std::vector<int> number_of_;  // atomic number of each type; 0: NULL, not the student's
+  std::vector<std::string> names_;  // the file's, and each type's
+  std::vector<char> asked_;     // pairs of types for which LAMMPS has asked the cutoff
   double cutoff_ = 0, unit_ = 1;
-  std::vector<int32_t> numbers_;
-  std::vector<double> energies_;
-  char *rows_[2];    // what is exchanged: two arrays
+
+  // of the neighbour list, owned and ghost atoms
+  std::vector<int> types_;
+  std::vector<int32_t> numbers_, lengths_;
+  std::vector<const int32_t *> starts_;
+  std::vector<char> counts_;  // owned atoms that are the student's, and there
+  int64_t builds_ = -1;
+
+  std::vector<double> energies_, forces_;
+  std::string trouble_;  // with the last geometry of step trouble_step_
+  int64_t trouble_step_ = 0;
+  char *rows_[2];      // what is exchanged: two arrays
   int64_t width_ = 0;  // numbers a row
 };
 
