@@ -25,6 +25,7 @@ from distill.errors import DistillError
 
 MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
+MOST_THREADS = 1024
 
 
 AFTER_CTRL_C = {
@@ -97,7 +98,10 @@ def check_new_file(out: Path, force: bool) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Refuses a disk that is as good as full, before any work is done."""
+    """Refuses a disk that is as good as full, or closed, before any work is done."""
+    from distill.whole import check_writable
+
+    check_writable(path)
     while not path.exists():
         path = path.parent
     usage = shutil.disk_usage(path)
@@ -124,6 +128,8 @@ def torch_threads(count: int) -> Iterator[None]:
 
     if count < 1:
         raise DistillError(f"--threads is {count}; give 1 or more.")
+    if count > MOST_THREADS:  # OpenMP ends the process where it gets no more
+        raise DistillError(f"--threads is {count}; give {MOST_THREADS} or fewer.")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -229,6 +235,24 @@ def molecules_of(
     if notes:
         told.print(f"Please note:\n{listed(notes)}")
     return molecules
+
+
+EnergyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--energy-key",
+        help="The energy's name in extended XYZ.",
+        show_default="energy, REF_energy, ...: that which goes with the forces",
+    ),
+]
+ForcesKey = Annotated[
+    str | None,
+    typer.Option(
+        "--forces-key",
+        help="The forces' name in extended XYZ.",
+        show_default="forces, REF_forces, ...: those which go with the energy",
+    ),
+]
 
 
 @app.callback()
@@ -409,7 +433,13 @@ def label(
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Argument(help="Datasets made by `distill label`.")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Datasets made by `distill label`, extended XYZ with energies and forces in eV "
+            "and Å, SPICE's HDF5; or folders of them."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the student.")],
     size: Annotated[
         str | None,
@@ -450,17 +480,22 @@ def train(
         int, typer.Option(help="Of how many times 384 atoms a step is; a GPU wants 4 or more.")
     ] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Trains a student on labelled datasets.
 
     The learning rate falls to zero at the end of the time (or of the steps). A tenth of the
     molecules (of the geometries, when there is one molecule) is held out and judges the student.
+    All labels must be of one teacher. A folder stands for the files in it; of a folder of
+    `distill run` the labels that it trained on are taken, and its test.h5 is not.
     The folder gets student.safetensors, whose card has teacher, training set and held-out errors
     (`distill info`), metrics.csv and curve.png. A stopped run goes on with --resume.
 
     Example: `distill train drugs.h5 -o drugs-tiny --size tiny --minutes 30`
     """
     check_room(out)
+    from distill.evaluate.label_keys import LabelKeys
     from distill.student.config import size_config
     from distill.student.file import load_student
     from distill.train.config import LEARNING_RATES, TrainConfig
@@ -469,8 +504,6 @@ def train(
     if size is None:
         size = load_student(start).config.size if start else "tiny"
     size_config(size)
-    if devices < 1:
-        raise DistillError(f"--devices is {devices}; give 1 or more.")
     config = TrainConfig(
         minutes=30.0 if minutes is None and steps is None else minutes,
         steps=steps,
@@ -483,8 +516,9 @@ def train(
     )
     with torch_threads(threads):
         student = train_from_datasets(
-            data, out, config, size=size, start=start, valid=valid, resume=resume
-        )
+            data, out, config, size=size, start=start, valid=valid, resume=resume,
+            keys=LabelKeys(energy_key, forces_key),
+        )  # fmt: skip
     if first_rank():
         error = student.card["held_out"]["force_rmse"]
         Console().print(
@@ -503,6 +537,8 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the report.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report in it.")] = False,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Compares a student with labels it was not trained on.
 
@@ -515,10 +551,14 @@ def evaluate(
     check_room(out)
     from distill.evaluate import check_out_dir
     from distill.evaluate import evaluate as evaluate_all
+    from distill.evaluate.label_keys import LabelKeys
     from distill.student.file import load_student
 
     check_out_dir(out, force)
-    report = evaluate_all(load_student(student), data, out, name=student, overwrite=force)
+    report = evaluate_all(
+        load_student(student), data, out, name=student, overwrite=force,
+        keys=LabelKeys(energy_key, forces_key),
+    )  # fmt: skip
 
     def shown(key: str, digits: int) -> str:
         return "n/a" if report[key] is None else f"{report[key]:.{digits}f}"
@@ -530,6 +570,8 @@ def evaluate(
         f"{shown('energy_mae_per_atom', 5)} eV/atom. The report is in {out}.",
         highlight=False,
     )
+    for hint in report["hints"]:
+        Console(stderr=True).print(Text(hint, style="bold red"), soft_wrap=True)
 
 
 @app.command()

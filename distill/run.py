@@ -33,9 +33,9 @@ from distill.student.config import size_config
 from distill.student.file import load_student, save_student, student_path
 from distill.student.student import Student
 from distill.teacher.base import TeacherSpec
-from distill.train.config import LEARNING_RATES, TrainConfig
+from distill.train.config import LEARNING_RATES, TrainConfig, check_seed
+from distill.train.finish import save_with_uncertainty
 from distill.train.grow import Grow, Growing
-from distill.train.latent import fit_latent
 from distill.train.train import fit_reference, progress_of, train
 
 # shares of the budget at which each part ends
@@ -65,6 +65,7 @@ class RunSettings:
         size_config(self.size)
         if not 0 < self.minutes < math.inf:
             raise DistillError(f"The budget is {self.minutes:g} minutes; it must be positive.")
+        check_seed(self.seed)
         if not 0 < self.temperature < math.inf:
             raise DistillError(f"The temperature is {self.temperature:g} K; it must be above 0 K.")
 
@@ -219,8 +220,7 @@ def explore_and_train(
         "charges": [molecule.charge],
         "held_out": {},
     }
-    student.latent = fit_latent(student, data.train, data.valid)
-    save_student(student, folder.path / "student.safetensors")
+    save_with_uncertainty(student, data.train, data.valid, folder.path / "student.safetensors")
     return student
 
 

@@ -1,19 +1,110 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what a disk says when it refuses."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distill.errors import DistillError
+
+REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
+"""Of a disk: full, over the quota, a file larger than allowed, broken, or not to be written to."""
+IN_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
+"""safetensors, h5py and others tell of a full disk in words only."""
+FIX = "make room or choose another folder, then run the same command again"
+
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """A place to write to, of the same ending; it becomes ``path`` when nothing is raised."""
+def whole_file(path: str | Path, fix: str = FIX) -> Iterator[Path]:
+    """A place to write to, of the same name; it becomes ``path`` when nothing is raised.
+
+    The place is beside ``path``, on the same disk, and what was written is on that disk before it
+    takes the name: a full disk, a kill or a power cut leave the file that was there before. Raises
+    DistillError, which names ``path`` and the ``fix``, when the disk refuses.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-        place = Path(folder) / path.name
-        yield place
-        os.chmod(place, 0o644)
-        os.replace(place, path)
+    with disk_errors(path, fix):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+            place = Path(folder) / path.name
+            yield place
+            os.chmod(place, 0o644)
+            replace_safely(place, path)
+
+
+def replace_safely(temporary: Path, path: Path) -> None:
+    """Put a finished file in the place of ``path``, so that a power cut leaves one or the other."""
+    for what in (temporary, None, path.parent):
+        if what is None:
+            os.replace(temporary, path)
+            continue
+        descriptor = os.open(what, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if what == temporary or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise  # some file systems cannot sync a folder
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(path: Path, fix: str = FIX) -> Iterator[None]:
+    """Turns the refusal of the disk of ``path`` into a DistillError that names it and the fix."""
+    try:
+        yield
+    except Exception as error:
+        reason = disk_reason(error, path)
+        if reason is None:
+            raise
+        raise DistillError(f"Cannot write {path}: {reason}; {fix}.") from error
+
+
+def disk_reason(error: Exception, path: Path) -> str | None:
+    """Why the disk of ``path`` refused; None for an error of another kind, or of another disk."""
+    if isinstance(error, DistillError):
+        return None
+    reason = next((words for words in IN_WORDS if words in str(error)), None)
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        reason = os.strerror(error.errno)
+        if error.filename and not Path(os.fsdecode(error.filename)).is_relative_to(path.parent):
+            return None
+    return reason
+
+
+def sweep(path: Path) -> None:
+    """Clears away what a killed :func:`whole_file` left beside ``path``, which nobody else may be
+    writing."""
+    for leftover in path.parent.glob(f".{path.stem}.*"):
+        if leftover.is_dir() and [file.name for file in leftover.iterdir()] in ([], [path.name]):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raises DistillError when no file or folder ``path`` can be made, before any work is done."""
+    there = path.parent if path.is_file() else path
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise DistillError(f"{there} is a file; give another place for {path} (-o).")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DistillError(f"The disk of {there} is full; {FIX}.") from error
+        raise DistillError(
+            f"Nothing can be written to {there} ({error.strerror}); choose another folder (-o), or "
+            "change its permissions."
+        ) from error

@@ -28,7 +28,9 @@ from distill.train.from_datasets import train_from_datasets
 PROGRAM = Path(sys.executable).parent / "distill"
 RUN = ("run", "{source}", "-o", "{out}")
 LABEL = ("label", "{source}", "-o", "{out}.h5")
+OWN = "Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.0"
 WATER = "O 0 0 0\nH 0.76 0 0.59\nH -0.76 0 0.59\n"
+LABELLED = WATER.replace("\n", " 0 0 0\n")
 
 
 def xyz(atoms: str, comment: str = "") -> str:
@@ -57,6 +59,27 @@ def water_dataset(folder: Path, teacher: str = "gfn2-xtb") -> Path:
     )  # fmt: skip
     write(folder / f"{teacher}.h5", TeacherRecord(teacher, "tblite 0.8.0", True), [data])
     return folder / f"{teacher}.h5"
+
+
+def folder_with_test(folder: Path) -> Path:
+    (folder / "labels").mkdir()
+    return water_dataset(folder).rename(folder / "labels" / "test.h5").parent
+
+
+def damaged_dataset(folder: Path) -> Path:
+    return flipped(water_dataset(folder))
+
+
+def damaged_student(folder: Path) -> Path:
+    return flipped(student_file(folder))
+
+
+def flipped(path: Path) -> Path:
+    """With one bit in the middle turned over."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path
 
 
 def student_file(folder: Path) -> Path:
@@ -229,6 +252,7 @@ CASES: dict[str, Case] = {
     "zero budget": ((*RUN, "--budget", "0"), smiles("C"), None, "must be positive"),
     "budget not a number": ((*RUN, "--budget", "nan"), smiles("C"), None, "must be positive"),
     "below absolute zero": ((*RUN, "--temperature", "-3"), smiles("C"), None, "above 0 K"),
+    "negative seed": ((*RUN, "--seed", "-1"), smiles("C"), None, "from 0 to"),
     "no workers": ((*RUN, "--workers", "0"), smiles("C"), None, "1 or more"),
     "bad temperatures": (
         (*LABEL, "--temperatures", "300;500"), smiles("C"), None, "positive numbers"),
@@ -236,6 +260,45 @@ CASES: dict[str, Case] = {
     "zero training time": (
         ("train", "{source}", "-o", "{out}", "--minutes", "0"), water_dataset, None,
         "must be positive"),
+    **{
+        f"train {' '.join(option)}": (
+            ("train", "{source}", "-o", "{out}", *option), water_dataset, None, expected)
+        for option, expected in (
+            (("--minutes", "nan"), "must be positive"), (("--minutes", "inf"), "finite"),
+            (("--minutes", "-1"), "must be positive"), (("--steps", "0"), "must be positive"),
+            (("--steps", "-5"), "must be positive"), (("--learning-rate", "-1"), "above 0"),
+            (("--learning-rate", "0"), "above 0"), (("--learning-rate", "nan"), "above 0"),
+            (("--learning-rate", "inf"), "at most 1"), (("--devices", "0"), "1 or more"),
+            (("--devices", "-1"), "1 or more"), (("--devices", "100000"), "or fewer"),
+            (("--batch", "0"), "1 to"), (("--batch", "1000000000"), "1 to"),
+            (("--seed", "-1"), "from 0 to"), (("--seed", str(2**40)), "from 0 to"),
+            (("--accelerator", "xyz"), "one of cpu, gpu"), (("--backend", "fast"), "one of auto"),
+            (("--threads", "0"), "1 or more"), (("--threads", "1000000"), "or fewer"),
+            (("--size", "huge"), "Unknown size"),
+            (("--from", "tiny", "--size", "original"), "not original"),
+            (("--from", "nobody"), "No student file"), (("--valid", "none.h5"), "no file"),
+            (("--energy-key", "E"), "for extended XYZ"),
+        )
+    },
+    "train into a file's folder": (
+        ("train", "{source}", "-o", "{source}/out"), water_dataset, None, "is a file"),
+    "train on a folder with a test set": (
+        ("train", "{source}", "-o", "{out}"), folder_with_test, None, "there to judge by"),
+    "train on a file twice": (
+        ("train", "{source}", "{source}", "-o", "{out}"), water_dataset, None, "twice"),
+    "train on XYZ without labels": (
+        ("train", "{source}", "-o", "{out}"), file("w.xyz", xyz(WATER)), None, "has no energy"),
+    "train on one frame": (
+        ("train", "{source}", "-o", "{out}"), file("w.xyz", xyz(LABELLED, OWN)), None, "too few"),
+    "train on damaged labels": (
+        ("train", "{source}", "-o", "{out}"), damaged_dataset, None, "cut off or damaged"),
+    "damaged student": (("info", "{source}"), damaged_student, None, "checksum"),
+    "evaluate a folder": (
+        ("evaluate", "{student}", "{source}", "-o", "{out}"), folder_with_test, None,
+        "is a folder; give a file in it: test.h5"),
+    "evaluate by a key that is not there": (
+        ("evaluate", "{student}", "{source}", "-o", "{out}", "--energy-key", "E"),
+        file("w.xyz", xyz(LABELLED, OWN)), None, "no 'E' (--energy-key)"),
     "two training budgets": (
         ("train", "{source}", "-o", "{out}", "--minutes", "1", "--steps", "1"), water_dataset,
         None, "either minutes or steps"),

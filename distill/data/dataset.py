@@ -5,11 +5,11 @@ One group per molecule with ``atomic_numbers`` (N,), ``conformations`` (M, N, 3)
 (M, 3, 3) in eV/Å^3, ``temperature`` (M,) in K and ``source`` (M,); units stand in attributes.
 ``failed_conformations`` (K, N, 3) and ``failed_reason`` (K,) are what the teacher could not do,
 ``tasks`` the keys of the labelling tasks that are in. The file's attributes name the teacher.
+Behind what HDF5 sees there is a checksum of it (:mod:`distill.seal`).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ import h5py
 import numpy as np
 
 from distill.errors import DistillError
+from distill.seal import intact, seal, seal_of
+from distill.whole import replace_safely
 
 FORMAT = "mlff-distiller dataset"
 VERSION = 1
@@ -107,8 +109,9 @@ class Dataset:
         self._files = files
         self._where: dict[str, list[h5py.File]] = {}
         for file in files:
-            for name in file:
-                self._where.setdefault(name, []).append(file)
+            with damage(path):
+                for name in file:
+                    self._where.setdefault(name, []).append(file)
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
@@ -124,7 +127,10 @@ class Dataset:
                 continue  # a part is written anew by the run that made it
         if not files:
             raise DistillError(f"{path} holds no part of a labelling run.")
-        return cls(path, files)
+        dataset = cls(path, files)
+        for file in files:
+            same_teacher(files[0].filename, _teacher(files[0]), file.filename, _teacher(file))
+        return dataset
 
     @property
     def molecules(self) -> list[str]:
@@ -134,24 +140,20 @@ class Dataset:
     @property
     def teacher(self) -> TeacherRecord:
         """Name, version and settings of the teacher."""
-        attributes = self._files[0].attrs
-        return TeacherRecord(
-            str(attributes["teacher"]),
-            str(attributes["teacher_version"]),
-            bool(attributes["teacher_conservative"]),
-            str(attributes.get("teacher_settings", "{}")),
-        )
+        return _teacher(self._files[0])
 
     @property
     def frames(self) -> int:
         """The number of labelled geometries in all."""
-        return sum(len(f[name]["energy"]) for name, files in self._where.items() for f in files)
+        with damage(self.path):
+            return sum(len(f[name]["energy"]) for name, files in self._where.items() for f in files)
 
     @property
     def failures(self) -> int:
         """The number of geometries that the teacher failed on."""
-        groups = (f[name] for name, files in self._where.items() for f in files)
-        return sum(len(g["failed_reason"]) for g in groups if "failed_reason" in g)
+        with damage(self.path):
+            groups = (f[name] for name, files in self._where.items() for f in files)
+            return sum(len(g["failed_reason"]) for g in groups if "failed_reason" in g)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -159,10 +161,8 @@ class Dataset:
     def __getitem__(self, name: str) -> MoleculeData:
         if name not in self._where:
             raise DistillError(f"{self.path} holds no molecule '{name}'.")
-        try:
+        with damage(self.path, f" at '{name}'"):
             return join([_read(name, file[name]) for file in self._where[name]])
-        except (OSError, KeyError, RuntimeError) as error:
-            raise DistillError(f"{self.path} is damaged at '{name}'; label it anew.") from error
 
     def __iter__(self) -> Iterator[MoleculeData]:
         return (self[name] for name in self._where)
@@ -170,9 +170,11 @@ class Dataset:
     def index(self) -> Iterator[Entry]:
         """What is in the file, without its geometries."""
         for name, files in self._where.items():
-            group = files[0][name]
-            tasks = [task for file in files for task in file[name]["tasks"].asstr()[:]]
-            yield Entry(name, group["atomic_numbers"][:], int(group.attrs["charge"]), tuple(tasks))
+            with damage(self.path, f" at '{name}'"):
+                group = files[0][name]
+                tasks = [task for file in files for task in file[name]["tasks"].asstr()[:]]
+                numbers, charge = group["atomic_numbers"][:], int(group.attrs["charge"])
+            yield Entry(name, numbers, charge, tuple(tasks))
 
     def close(self) -> None:
         """Close the file."""
@@ -189,6 +191,29 @@ class Dataset:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def damage(path: str | Path, where: str = "") -> Iterator[None]:
+    """Whatever h5py and numpy make of a damaged file becomes a DistillError."""
+    try:
+        yield
+    except DistillError:
+        raise
+    except Exception as error:  # KeyError, OSError, TypeError, MemoryError, RuntimeError, ...
+        raise DistillError(f"{path} is damaged{where}; label it anew.") from error
+
+
+def same_teacher(
+    first: str | Path, record: TeacherRecord, other: str | Path, record_of_other: TeacherRecord
+) -> None:
+    """DistillError unless two files were labelled by the same teacher in the same way."""
+    if record_of_other != record:
+        a, b = (f"{r.name} ({r.version}, {r.settings})" for r in (record, record_of_other))
+        raise DistillError(
+            f"{first} was labelled by {a} and {other} by {b}: energies of two teachers do "
+            "not go together; train on the data of one."
+        )
 
 
 def join(pieces: list[MoleculeData]) -> MoleculeData:
@@ -237,6 +262,7 @@ def write(path: Path, teacher: TeacherRecord, molecules: Iterable[MoleculeData])
             file.attrs.update(teacher.attributes())
             for molecule in molecules:
                 _append(file, molecule)
+        seal(temporary)
         replace_safely(temporary, path)
 
 
@@ -249,21 +275,8 @@ def write_part(path: Path, teacher: TeacherRecord, molecule: MoleculeData) -> No
         image = file.id.get_file_image()
     temporary = path.with_suffix(".tmp")
     with _disk_errors(path, temporary):
-        temporary.write_bytes(image)
+        temporary.write_bytes(image + seal_of(image))
         replace_safely(temporary, path)
-
-
-def replace_safely(temporary: Path, path: Path) -> None:
-    """Put a finished file in the place of ``path``, so that a power cut leaves one or the other."""
-    for what in (temporary, None, path.parent):
-        if what is None:
-            os.replace(temporary, path)
-            continue
-        descriptor = os.open(what, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager
@@ -289,18 +302,33 @@ def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise DistillError(f"{path}: no such file.")
     try:
+        if not intact(path):  # HDF5 can hang or crash on a damaged file: it must not see it
+            raise OSError("its checksum is wrong")
         file = h5py.File(path, "r")
     except OSError as error:
         raise DistillError(
-            f"{path} is not a dataset, or it is cut off; make it anew with `distill label`."
+            f"{path} is not a dataset, or it is cut off or damaged; make it anew with "
+            "`distill label`."
         ) from error
-    kind, version = file.attrs.get("format"), file.attrs.get("version", 0)
+    with damage(path):
+        kind, version = file.attrs.get("format"), int(file.attrs.get("version", 0))
     if kind != FORMAT or version > VERSION:
         file.close()
         if kind != FORMAT:
             raise DistillError(f"{path} is HDF5, but not a dataset made by `distill label`.")
         raise DistillError(f"{path} was written by a newer distiller; update mlff-distiller.")
     return file
+
+
+def _teacher(file: h5py.File) -> TeacherRecord:
+    attributes = file.attrs
+    with damage(file.filename):
+        return TeacherRecord(
+            str(attributes["teacher"]),
+            str(attributes["teacher_version"]),
+            bool(attributes["teacher_conservative"]),
+            str(attributes.get("teacher_settings", "{}")),
+        )
 
 
 def _append(file: h5py.File, molecule: MoleculeData) -> None:

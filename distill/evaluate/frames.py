@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import ase
 import ase.io
 import h5py
 import numpy as np
 
+from distill.data.charge import charge_and_spin
 from distill.data.dataset import Dataset
 from distill.errors import DistillError
-
-# What others call the reference, tried in this order after ASE's own stored results.
-ENERGY_KEYS = ("energy", "REF_energy", "dft_energy")
-FORCE_KEYS = ("forces", "REF_forces", "dft_forces", "force")
+from distill.evaluate.label_keys import LabelKeys, find_keys, read_label
+from distill.evaluate.same_molecule import tell_apart
+from distill.seal import intact
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class LabelledFrame:
 
     name: its molecule. numbers (N,). positions (N, 3) Å. energy eV. forces (N, 3) eV/Å.
     cell (3, 3) Å, or None. pbc (3,) bool. temperature: K, NaN when unknown. source: how the
-    geometry was made, "" when unknown. charge: in e.
+    geometry was made, "" when unknown. charge: in e. molecule: the same for frames of the same
+    molecule where names do not tell, else "".
     """
 
     name: str
@@ -37,28 +37,61 @@ class LabelledFrame:
     temperature: float = float("nan")
     source: str = ""
     charge: int = 0
+    molecule: str = ""
 
 
-def read_frames(path: str | Path) -> list[LabelledFrame]:
-    """All frames of a dataset (HDF5 of ``distill label``) or an extended XYZ file.
+def read_frames(path: str | Path, keys: LabelKeys | None = None) -> list[LabelledFrame]:
+    """All frames of a dataset (HDF5 of ``distill label``, or of SPICE) or an extended XYZ file.
 
     In an extended XYZ the molecule's name is taken from the frame's ``name`` or ``molecule`` field,
     else it is the chemical formula; ``temperature`` (K) and ``source`` are read where present.
+    keys: the names of energy and forces there; else they are found, see
+    :mod:`distill.evaluate.label_keys`.
 
     Raises DistillError for a missing, empty or foreign file, and for frames without energies or
-    forces.
+    forces, or with those of more than one calculator.
     """
-    path = Path(path)
+    frames, _ = read_labels(path, keys)
+    return frames if is_hdf5(Path(path)) else tell_apart(frames)
+
+
+def read_labels(
+    path: str | Path, keys: LabelKeys | None = None
+) -> tuple[list[LabelledFrame], LabelKeys | None]:
+    """The frames of a file as they stand there (in an extended XYZ, some may have no name), and the
+    keys of energy and forces where they are labels of somebody else's."""
+    path, keys = Path(path), keys or LabelKeys()
     if not path.exists():
         raise DistillError(f"There is no file {path}; give a dataset (.h5) or an extended XYZ.")
-    if path.stat().st_size == 0:
+    if path.is_dir() and path.suffix != ".parts":
+        inside = [file.name for file in sorted(path.iterdir()) if file.suffix in LABELLED]
+        raise DistillError(
+            f"{path} is a folder; give a file"
+            + (f" in it: {', '.join(inside[:8])}." if inside else " with labels.")
+        )
+    if path.is_file() and path.stat().st_size == 0:
         raise DistillError(f"{path} is empty; give a dataset (.h5) or an extended XYZ with frames.")
-    if path.is_dir() or path.suffix in (".h5", ".hdf5") or h5py.is_hdf5(path):
-        frames = _from_hdf5(path)
+    found = None
+    if not is_hdf5(path):
+        frames, found = _from_xyz(path, keys)
     else:
-        frames = _from_xyz(path)
+        if keys != LabelKeys():
+            raise DistillError(
+                f"{path} is HDF5, whose fields have fixed names; --energy-key and --forces-key are "
+                "for extended XYZ."
+            )
+        frames, found = _from_hdf5(path)
     check_frames(frames, str(path))
-    return frames
+    return frames, found
+
+
+LABELLED = (".h5", ".hdf5", ".xyz", ".extxyz")
+"""Endings of files that may hold labels."""
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a path is to be read as HDF5: by its kind, its ending or its first bytes."""
+    return path.is_dir() or path.suffix in (".h5", ".hdf5") or bool(h5py.is_hdf5(path))
 
 
 def check_frames(frames: Sequence[LabelledFrame], where: str) -> None:
@@ -83,7 +116,11 @@ def check_frames(frames: Sequence[LabelledFrame], where: str) -> None:
             raise DistillError(f"{which} is periodic but has no cell; add its lattice.")
 
 
-def _from_hdf5(path: Path) -> list[LabelledFrame]:
+def _from_hdf5(path: Path) -> tuple[list[LabelledFrame], LabelKeys | None]:
+    from distill.evaluate.spice import ENERGY, GRADIENT, is_spice, read_spice
+
+    if path.is_file() and h5py.is_hdf5(path) and intact(path) and is_spice(path):
+        return read_spice(path), LabelKeys(ENERGY, GRADIENT)
     with Dataset.open(path) as molecules:
         return [
             LabelledFrame(
@@ -98,10 +135,10 @@ def _from_hdf5(path: Path) -> list[LabelledFrame]:
             )
             for molecule in molecules
             for k in range(len(molecule))
-        ]
+        ], None
 
 
-def _from_xyz(path: Path) -> list[LabelledFrame]:
+def _from_xyz(path: Path, wanted: LabelKeys) -> tuple[list[LabelledFrame], LabelKeys | None]:
     try:
         images = ase.io.read(path, index=":", format="extxyz")
     except Exception as error:  # ASE raises anything, from UnicodeDecodeError to KeyError
@@ -109,18 +146,23 @@ def _from_xyz(path: Path) -> list[LabelledFrame]:
             f"{path} is neither a dataset of ours nor a readable extended XYZ ({error})."
         ) from error
     assert isinstance(images, list)
-    return [_from_atoms(atoms, f"Frame {k} of {path}") for k, atoms in enumerate(images)]
-
-
-def _from_atoms(atoms: ase.Atoms, which: str) -> LabelledFrame:
-    results: dict[str, Any] = atoms.calc.results if atoms.calc is not None else {}
-    energy = _first(ENERGY_KEYS, results, atoms.info)
-    forces = _first(FORCE_KEYS, results, atoms.arrays)
-    for what, value in (("energy", energy), ("forces", forces)):
-        if value is None:
+    frames: list[LabelledFrame] = []
+    first: LabelKeys | None = None
+    for k, atoms in enumerate(images):
+        which = f"Frame {k} of {path}"
+        keys = find_keys(atoms, wanted, which)
+        if first is not None and keys != first:
             raise DistillError(
-                f"{which} has no {what}; write energy= in the comment line and a forces:R:3 column."
+                f"{which} has its labels in {keys}, frame 0 in {first}: they may be of two "
+                f"calculators. Choose one by --energy-key and --forces-key."
             )
+        first = keys
+        frames.append(_from_atoms(atoms, keys, which))
+    return frames, first
+
+
+def _from_atoms(atoms: ase.Atoms, keys: LabelKeys, which: str) -> LabelledFrame:
+    energy, forces = read_label(atoms, keys, which)
     try:
         temperature = float(atoms.info.get("temperature", "nan"))
     except (TypeError, ValueError):
@@ -129,28 +171,15 @@ def _from_atoms(atoms: ase.Atoms, which: str) -> LabelledFrame:
     if periodic and abs(atoms.cell.volume) < 1e-6 and atoms.cell.rank < int(atoms.pbc.sum()):
         raise DistillError(f"{which} is periodic but has no cell; add its lattice.")
     return LabelledFrame(
-        name=str(atoms.info.get("name", atoms.info.get("molecule", atoms.get_chemical_formula()))),
+        name=str(atoms.info.get("name", atoms.info.get("molecule", ""))),
         numbers=atoms.numbers.copy(),
         positions=atoms.positions.copy(),
-        energy=float(energy),  # type: ignore[arg-type]
-        forces=np.asarray(forces, dtype=float),
+        energy=energy,
+        forces=forces,
         # a missing vector along an open direction is filled in by ASE
         cell=atoms.cell.complete().array if periodic else None,
         pbc=np.asarray(atoms.pbc, dtype=bool).copy(),
         temperature=temperature,
         source=str(atoms.info.get("source", "")),
-        charge=charge_of(atoms),
+        charge=charge_and_spin(atoms, which)[0],
     )
-
-
-def charge_of(atoms: ase.Atoms) -> int:
-    """``atoms.info["charge"]`` in e, 0 where there is none; DistillError when it is no number."""
-    charge = atoms.info.get("charge", 0)
-    try:
-        return round(float(charge))
-    except (TypeError, ValueError) as error:
-        raise DistillError(f"The charge must be a whole number, not '{charge}'.") from error
-
-
-def _first(keys: Sequence[str], *places: dict[str, Any]) -> Any | None:
-    return next((place[key] for place in places for key in keys if key in place), None)

@@ -17,9 +17,12 @@ import torch
 from distill.errors import DistillError
 from distill.evaluate.figure import force_analysis
 from distill.evaluate.frames import LabelledFrame, read_frames
+from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import DIRECTION_THRESHOLD, compute_metrics
 from distill.evaluate.predict import Predictions, predict
+from distill.evaluate.units import hints
 from distill.student import Student
+from distill.whole import check_writable, replace_safely
 
 # report.json comes last: where it is, the others are complete
 FILES = ("force_analysis.png", "force_analysis.svg", "analysis.log", "report.json")
@@ -44,6 +47,7 @@ def evaluate(
     batch: int = 32,
     threshold: float = DIRECTION_THRESHOLD,
     progress: bool = True,
+    keys: LabelKeys | None = None,
 ) -> dict[str, Any]:
     """Compare a student with the labels of `data`; write and return the report.
 
@@ -51,8 +55,9 @@ def evaluate(
 
     data: a file (see :func:`read_frames`) or frames in memory. name: of the student, for the
     record. batch: frames evaluated at once. threshold: eV/Å, smaller reference forces have no
-    direction. The report has the keys of :func:`compute_metrics`, and configuration, timing,
-    versions and machine; what is not defined is None.
+    direction. keys: the names of energy and forces in an extended XYZ. The report has the keys of
+    :func:`compute_metrics`, and configuration, timing, versions and machine; what is not defined is
+    None. Its ``hints`` are sentences on labels that look like another unit or sign.
 
     Raises DistillError when the data is unusable, an element is unknown to the student, or
     `out_dir` holds another report and `overwrite` is not set. Nothing is written in these cases.
@@ -60,7 +65,8 @@ def evaluate(
     out_dir = Path(out_dir)
     check_out_dir(out_dir, overwrite)
     clock = {"start": time.perf_counter()}
-    frames = read_frames(data) if isinstance(data, str | Path) else list(data)
+    check_writable(out_dir)
+    frames = read_frames(data, keys) if isinstance(data, str | Path) else list(data)
     clock["read"] = time.perf_counter()
     predictions = predict(student, frames, batch=batch, progress=progress)
     clock["predict"] = time.perf_counter()
@@ -75,6 +81,7 @@ def evaluate(
     parameter = next(student.parameters())
     report = {
         **metrics,
+        "hints": hints(predictions),
         "units": {"force": "eV/Å", "energy": "eV/atom", "angle": "degrees", "temperature": "K"},
         "configuration": {
             "student": name or student.config.size,
@@ -109,7 +116,8 @@ def write_report(
 ) -> dict[str, Any]:
     """Write the four files, each whole or not at all; returns the report as it stands in the JSON.
 
-    Raises DistillError when the disk refuses (full, read-only).
+    A figure that cannot be drawn is left out, and the report's ``hints`` say so. Raises
+    DistillError when the disk refuses (full, read-only).
     """
     check_out_dir(out_dir, overwrite)
     report = _no_nan(report)
@@ -118,12 +126,20 @@ def write_report(
         out_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".report-") as folder:
             png, svg, log, json_file = (Path(folder) / file for file in FILES)
-            force_analysis(predictions, png, svg, threshold=threshold)
+            try:
+                force_analysis(predictions, png, svg, threshold=threshold)
+            except Exception as error:
+                if isinstance(error, OSError):
+                    raise
+                report["hints"] = [*report.get("hints", []), f"No figure could be drawn: {error}"]
             log.write_text(format_log(report), encoding="utf-8")
             text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False, default=str)
             json_file.write_text(text + "\n", encoding="utf-8")
             for file in (png, svg, log, json_file):
-                os.replace(file, out_dir / file.name)
+                if file.exists():
+                    replace_safely(file, out_dir / file.name)
+                else:
+                    (out_dir / file.name).unlink(missing_ok=True)  # of an earlier report
     except OSError as error:
         raise DistillError(
             f"The report cannot be written to {out_dir} ({error.strerror or error}); "
@@ -164,6 +180,7 @@ def format_log(report: dict[str, Any]) -> str:
         "FORCE ANALYSIS",
         f"{report['n_frames']} frames, {report['n_molecules']} molecules, "
         f"{report['n_atoms']} atoms; forces in eV/Å, energies in eV per atom, angles in degrees.",
+        *(f"BEWARE: {hint}" for hint in report.get("hints", [])),
         "",
         *_block(
             "Headline",

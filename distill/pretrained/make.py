@@ -27,10 +27,10 @@ from distill.student import Student, load_student, save_student
 from distill.student.config import SIZES
 from distill.teacher.base import TeacherSpec
 from distill.train.config import TrainConfig
-from distill.train.from_datasets import common_teacher
 from distill.train.graphs import Graph
 from distill.train.latent import fit_latent
 from distill.train.load import load_graphs
+from distill.train.sources import common_teacher
 from distill.train.train import fit_reference, progress_of, train
 
 NONE = 1e-9

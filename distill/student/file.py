@@ -1,5 +1,6 @@
 """The student file: safetensors with a JSON header. No pickle is ever read."""
 
+import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -47,8 +48,20 @@ def save_student(
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
     tensors = pack(tensors, precision, scales)
+    header["checksum"] = checksum(header, tensors)
     with whole_file(path) as place:
         save_file(tensors, place, metadata={"distill": json.dumps(header)})
+
+
+def checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """Of all that a student file says, but for the checksum itself."""
+    rest = {key: value for key, value in header.items() if key != "checksum"}
+    found = hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def student_path(name_or_path: str | Path) -> Path:
@@ -83,7 +96,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(str(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, MemoryError) as error:
         raise DistillError(
             f"{path} is truncated or not a safetensors file ({error}); make or copy it again."
         ) from error
@@ -92,7 +105,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         if header["format"] != FORMAT:
             raise KeyError("format")
         version = int(header["format_version"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DistillError(
             f"{path} is a safetensors file of another program (it has no distill header); "
             "give a file written by distill."
@@ -104,7 +117,21 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} has student format {version}, but this mlff-distiller reads format "
             f"{QUANTIZED_VERSION} and earlier; {fix}."
         )
+    # files of earlier versions have none
+    if "checksum" in header and header["checksum"] != checksum(header, tensors):
+        raise DistillError(
+            f"{path} is damaged: it is not what was written, by its checksum; make or copy it "
+            "again."
+        )
+    header.pop("checksum", None)
     return header, unpack(tensors)
+
+
+def check_finite(student: Student) -> None:
+    """Raises ValueError for weights that are NaN or infinite."""
+    broken = [name for name, t in student.state_dict().items() if not t.isfinite().all()]
+    if broken:
+        raise ValueError(f"{broken[0]} has a weight that is NaN or infinite")
 
 
 def load_student(
@@ -125,12 +152,15 @@ def load_student(
             student.double()
         student.latent = Latent.from_file(tensors, header.get("uncertainty"))
         student.load_state_dict(tensors)
+        check_finite(student)
     except (
         LookupError,
         AttributeError,
         TypeError,
         ValueError,
+        ArithmeticError,
         RuntimeError,
+        MemoryError,
         DistillError,
     ) as error:
         reason = str(error).splitlines()[0]

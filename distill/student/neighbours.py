@@ -10,6 +10,13 @@ CLOSEST = 0.3
 """Å; atoms nearer than this are a mistake in the input, not chemistry. LAMMPS' plugin has the
 same number."""
 
+FARTHEST = 1e5
+"""Å; along a direction without images, atoms farther apart end the process in vesin, which counts
+its cells in 32 bits (in a slab they take it minutes, before)."""
+FARTHEST_IN_SLAB = 1e4
+OUTERMOST = 1e8
+"""Å; coordinates and cells beyond that have no digits left for a bond."""
+
 Edges = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -42,8 +49,8 @@ def neighbour_list(
     cell may be triclinic and smaller than the cutoff. Returns edge_index (2, E), sorted by centre,
     and edge_shift (E, 3) in Å (see ``Student``).
 
-    Raises DistillError for coordinates that are not finite, and for a periodic direction whose
-    cell vector is missing.
+    Raises DistillError for coordinates that are not finite or absurdly large, and for a periodic
+    direction whose cell vector is missing, or so short that an atom would overlap its own image.
     """
     positions = np.ascontiguousarray(positions, dtype=np.float64)
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
@@ -61,11 +68,37 @@ def neighbour_list(
             "The system is periodic along a direction without a cell vector (or the vectors lie in "
             "one plane); set the cell, or switch the periodicity off."
         )
+    _check_extent(positions, box, periodic)
     i, j, images = NeighborList(cutoff=cutoff, full_list=True, sorted=True).compute(
         points=positions, box=box, periodic=periodic, quantities="ijS"
     )
     edge_index = np.stack([i, j]).astype(np.int64)
     return edge_index, images.astype(np.float64) @ box
+
+
+def _check_extent(
+    positions: NDArray[np.float64], box: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> None:
+    """Refuses what vesin would not return from."""
+    if not (np.abs(positions).max() < OUTERMOST and np.abs(box).max() < OUTERMOST):
+        raise DistillError(
+            f"A coordinate or a cell vector is larger than {OUTERMOST:g} Å; look at how it came "
+            "about."
+        )
+    if periodic.any():
+        heights = 1.0 / np.linalg.norm(np.linalg.pinv(box[periodic]), axis=0)
+        if heights.min() < CLOSEST:
+            raise DistillError(
+                f"The cell is {heights.min():.2g} Å thin, so that every atom overlaps with its own "
+                "image; set the cell, in Å, or switch the periodicity off."
+            )
+    if not periodic.all():
+        spread = float(np.ptp(positions, axis=0).max())
+        if spread > (FARTHEST_IN_SLAB if periodic.any() else FARTHEST):
+            raise DistillError(
+                f"Two atoms are {spread:.3g} Å apart; one has flown away, or the positions are not "
+                "in Å."
+            )
 
 
 class SkinList:

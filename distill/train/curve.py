@@ -1,16 +1,17 @@
 """The learning curve as a picture."""
 
-import csv
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from distill.train.metrics_log import read_rows
+from distill.whole import whole_file
+
 
 def plot_curve(metrics: Path, picture: Path) -> None:
-    """Force RMSE of training and validation against minutes, from Lightning's metrics.csv."""
-    with metrics.open() as file:
-        rows = list(csv.DictReader(file))
+    """Force RMSE of training and validation against minutes, from metrics.csv."""
+    rows = read_rows(metrics)
     figure = Figure(figsize=(4.5, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -23,4 +24,5 @@ def plot_curve(metrics: Path, picture: Path) -> None:
     axes.grid(alpha=0.3, which="both")
     if axes.lines:
         axes.legend(frameon=False)
-    figure.savefig(picture, dpi=150)
+    with whole_file(picture) as place:
+        figure.savefig(place, dpi=150)

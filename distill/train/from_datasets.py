@@ -3,34 +3,29 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from distill.data.dataset import Dataset, TeacherRecord
+from distill.data.dataset import TeacherRecord
 from distill.errors import DistillError
-from distill.evaluate.frames import LabelledFrame, read_frames
+from distill.evaluate.frames import LabelledFrame
+from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
+from distill.hold import hold
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
+from distill.train.checkpoints import first_line
 from distill.train.config import TrainConfig
+from distill.train.device import resolve_device
+from distill.train.finish import save_with_uncertainty
 from distill.train.graphs import Graph
-from distill.train.latent import fit_latent
+from distill.train.hold_out import Split, check_valid, hold_out, molecule_of
+from distill.train.sources import OWN, read_sources
 from distill.train.train import fit_reference, train
-
-HELD_OUT = 0.1
-
-
-@dataclass(frozen=True)
-class Split:
-    """Frames to train on and to validate on, and how they were told apart."""
-
-    train: list[LabelledFrame]
-    valid: list[LabelledFrame]
-    how: str
+from distill.whole import check_writable, whole_file
 
 
 def train_from_datasets(
@@ -43,111 +38,99 @@ def train_from_datasets(
     valid: Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    keys: LabelKeys | None = None,
 ) -> Student:
     """Trains a student of a named size, or ``start``, into the folder ``out``.
 
-    ``out`` receives student.safetensors with its card, metrics.csv and curve.png. Without a
-    ``valid`` file a tenth of the molecules (of the geometries, when there is one molecule) is held
-    out by the seed. Raises DistillError, and writes nothing, when the datasets have different
-    teachers, the student does not know an element, or ``out`` holds anything (with ``resume``:
-    when it holds no run with these settings).
+    data: datasets of ``distill label``, extended XYZ with energies and forces, SPICE's HDF5, or
+    folders of them (see :func:`distill.train.sources.files_of`). ``out`` receives
+    student.safetensors with its card, metrics.csv and curve.png. Without a ``valid`` file a tenth
+    of the molecules (of the geometries, when there is one molecule) is held out by the seed. keys:
+    the names of energy and forces in extended XYZ.
+
+    Raises DistillError, and writes nothing, when the datasets have different teachers, the student
+    does not know an element, ``valid`` has a charge that is not trained on, or ``out`` holds
+    anything (with ``resume``: when it holds no run with these settings). When something fails after
+    the training, the student is there all the same.
     """
-    teacher = common_teacher([*data, *([valid] if valid else [])])
+    config = resolve_device(config)
+    check_writable(out)
     student = load_student(start) if start else Student.untrained(size, config.seed)
     if start and student.config.size != size:
         raise DistillError(f"{start} has size {student.config.size}, not {size}; leave out --size.")
-    frames = [frame for path in data for frame in read_frames(path)]
-    check_names(frames)
-    split = (
-        Split(frames, read_frames(valid), f"the file {valid.name}")
-        if valid
-        else hold_out(frames, config.seed)
-    )
-    for frame in [*split.train, *split.valid]:
+    labels = read_sources(data, valid, keys)
+    for frame in [*labels.frames, *(labels.valid or [])]:
         student.check_elements(frame.numbers)
+    if valid is None or labels.valid is None:
+        split = hold_out(labels.frames, config.seed)
+    else:
+        check_valid(labels.frames, labels.valid, str(valid))
+        split = Split(labels.frames, labels.valid, f"the file {valid.name}")
     settings = {
         "size": size,
         "start": start,
-        "data": [path.name for path in data],
+        "data": [path.name for path in labels.files],
         "valid": valid.name if valid else None,
         "geometries": [len(split.train), len(split.valid)],
-        "teacher": asdict(teacher),
+        "teacher": asdict(labels.teacher),
     }
-    open_folder(out, settings, resume)
-
     train_graphs, valid_graphs = (graphs(part, student) for part in (split.train, split.valid))
-    if not start or student.card.get("teacher", {}).get("name") != teacher.name:
-        fit_reference(student, train_graphs)
-    # a run that was stopped before its first checkpoint starts anew
-    resume = resume and (out / "last.ckpt").is_file()
-    student = train(
-        student, train_graphs, valid_graphs, out, config, resume=resume, progress=progress
-    )
-    if first_rank():
-        student.card = card(teacher, split, config, start)
-        report = compute_metrics(predict(student, split.valid, progress=False))
-        student.card["held_out"] = {
-            "set": split.how,
-            "geometries": len(split.valid),
-            **{key: report[key] for key in HEADLINE},
-        }
-        student.latent = fit_latent(student, train_graphs, valid_graphs)
-        save_student(student, out / "student.safetensors")
+    open_folder(out, settings, resume)
+    with hold(out) if first_rank() else nullcontext():
+        taught = student.card.get("teacher", {}).get("name") if start else None
+        if taught in (None, OWN) or taught != labels.teacher.name:
+            fit_reference(student, train_graphs)
+        # a run that was stopped before its first checkpoint starts anew
+        resume = resume and (out / "last.ckpt").is_file()
+        student = train(
+            student, train_graphs, valid_graphs, out, config, resume=resume, progress=progress
+        )
+        if first_rank():
+            student.card = card(labels.teacher, split, config, start)
+            finish(student, train_graphs, valid_graphs, split, out / "student.safetensors")
     return student
 
 
-def common_teacher(paths: Sequence[Path]) -> TeacherRecord:
-    """The teacher of all the datasets; DistillError when there are two."""
-    records = []
-    for path in paths:
-        with Dataset.open(path) as dataset:
-            records.append(dataset.teacher)
-        if records[-1] != records[0]:
-            a, b = (f"{r.name} ({r.version}, {r.settings})" for r in (records[0], records[-1]))
-            raise DistillError(
-                f"{paths[0]} was labelled by {a} and {path} by {b}: energies of two teachers do "
-                "not go together; train on the data of one."
-            )
-    return records[0]
+def finish(
+    student: Student,
+    train_graphs: Sequence[Graph],
+    valid_graphs: Sequence[Graph],
+    split: Split,
+    path: Path,
+) -> None:
+    """Saves a trained student, and only then judges it, and saves it again with what that gave.
 
-
-def check_names(frames: Sequence[LabelledFrame]) -> None:
-    """A name must stand for one molecule in all files: it decides what is held out."""
-    seen: dict[str, np.ndarray] = {}
-    for frame in frames:
-        if not np.array_equal(seen.setdefault(frame.name, frame.numbers), frame.numbers):
-            raise DistillError(
-                f"The datasets have two different molecules named '{frame.name}'; rename one."
-            )
-
-
-def hold_out(frames: Sequence[LabelledFrame], seed: int) -> Split:
-    """A tenth of the molecules by the seed, or of the geometries when there is one molecule."""
-    rng = np.random.default_rng(seed)
-    names = list(dict.fromkeys(frame.name for frame in frames))
-    if len(names) > 1:
-        count = max(1, round(HELD_OUT * len(names)))
-        held = {names[k] for k in rng.permutation(len(names))[:count]}
-        keep = [frame.name not in held for frame in frames]
-        how = f"{count} of {len(names)} molecules, held out"
-    else:
-        if len(frames) < 2:
-            raise DistillError("One labelled geometry is too few to train on; label more.")
-        count = max(1, round(HELD_OUT * len(frames)))
-        chosen = set(rng.permutation(len(frames))[:count].tolist())
-        keep = [k not in chosen for k in range(len(frames))]
-        how = f"{count} of {len(frames)} geometries, held out"
-    return Split(
-        [frame for frame, yes in zip(frames, keep) if yes],
-        [frame for frame, yes in zip(frames, keep) if not yes],
-        how,
-    )
+    Raises DistillError when it cannot be saved, or is saved and cannot be judged.
+    """
+    save_with_uncertainty(student, train_graphs, valid_graphs, path)
+    try:
+        report = compute_metrics(predict(student, split.valid, progress=False))
+    except Exception as error:
+        raise DistillError(
+            f"The student is in {path}, but could not be judged ({first_line(error)}); look at "
+            "`distill evaluate`."
+        ) from error
+    student.card["held_out"] = {
+        "set": split.how,
+        "geometries": len(split.valid),
+        **{key: report[key] for key in HEADLINE},
+    }
+    save_student(student, path)
 
 
 def graphs(frames: Sequence[LabelledFrame], student: Student) -> list[Graph]:
     """The frames with edges for this student."""
     return [
-        Graph.build(f.numbers, f.positions, f.energy, f.forces, student.cutoff, molecule=f.name)
+        Graph.build(
+            f.numbers,
+            f.positions,
+            f.energy,
+            f.forces,
+            student.cutoff,
+            f.cell,
+            molecule=molecule_of(f),
+            pbc=f.pbc,
+        )
         for f in frames
     ]
 
@@ -181,8 +164,8 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
         )
     if out.is_dir() and any(out.iterdir()):
         raise DistillError(f"{out} is not empty; give another folder (-o).")
-    out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(settings, indent=2) + "\n")
+    with whole_file(file) as place:
+        place.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def card(

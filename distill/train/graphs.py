@@ -38,9 +38,14 @@ class Graph:
         cutoff: float,
         cell: NDArray[np.float64] | None = None,
         molecule: str = "",
+        pbc: NDArray[np.bool_] | bool = True,
     ) -> "Graph":
-        """From a label in eV and Å; the edges are those within the cutoff (Å)."""
-        edge_index, shift = neighbour_list(positions, cell, cell is not None, cutoff)
+        """From a label in eV and Å; the edges are those within the cutoff (Å).
+
+        pbc: the periodic directions of a cell, one for all or (3,).
+        """
+        periodic = pbc if cell is not None else False
+        edge_index, shift = neighbour_list(positions, cell, periodic, cutoff)
         return cls(
             numbers=np.asarray(numbers, dtype=np.int64),
             positions=positions.astype(np.float32),

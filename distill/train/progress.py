@@ -4,9 +4,17 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.train.module import Distillation
+
+
+@rank_zero_only
+def tell(sentence: str) -> None:
+    """A line for the user, from the first of the processes that train together."""
+    Console(stderr=True).print(sentence, style="yellow", highlight=False, markup=False)
 
 
 class TrainProgress(Callback):

@@ -174,9 +174,12 @@ def make_step(student: Student, loss: Loss, backend: str, example: Any) -> tuple
     step = CompiledStep(student, loss)
     try:
         step(parameters_of(student), example)
-    except Exception:  # the compiler can fail in any way; training must not
+    except Exception as error:  # the compiler can fail in any way; training must not
         if backend == "compiled":
-            raise
+            raise DistillError(
+                f"torch.compile failed ({type(error).__name__}: "
+                f"{(str(error).splitlines() or [''])[0]}); use --backend auto."
+            ) from error
         return EagerStep(student, loss), "eager"
     return step, "compiled"
 

@@ -1,6 +1,5 @@
 """Training as one function: graphs in, student out, with a log, a curve and checkpoints."""
 
-import csv
 import signal
 import warnings
 from collections.abc import Sequence
@@ -10,15 +9,18 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 
 from distill.errors import DistillError
 from distill.student.student import Student
+from distill.train.checkpoints import WholeCheckpointIO, read_checkpoint
 from distill.train.config import TrainConfig
 from distill.train.curve import plot_curve
+from distill.train.device import resolve_device
 from distill.train.graphs import Graph, reference_energies
+from distill.train.metrics_log import MetricsLog
 from distill.train.module import Distillation
-from distill.train.progress import TrainProgress
+from distill.train.progress import TrainProgress, tell
+from distill.whole import check_writable, sweep
 
 
 def fit_reference(student: Student, graphs: Sequence[Graph]) -> None:
@@ -55,6 +57,8 @@ def train(
         raise DistillError(
             f"{out} holds another training run; use --resume to go on with it, or another folder."
         )
+    config = resolve_device(config)
+    check_writable(out)
     student.train().requires_grad_(True)
     student.latent = None  # it belongs to the old weights
     L.seed_everything(config.seed, verbose=False)
@@ -63,7 +67,7 @@ def train(
         checkpoint = where_to_resume(checkpoint, out / "plateau.ckpt", config)
         steps_before = check_resumable(checkpoint, config)
     module = Distillation(student, config, train_graphs, valid_graphs)
-    logger = CSVLogger(out, name="", version="", flush_logs_every_n_steps=1)
+    logger = MetricsLog(out / "metrics.csv", steps_before)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = L.Trainer(
@@ -72,6 +76,7 @@ def train(
             max_epochs=-1,
             max_steps=-1,
             logger=logger,
+            plugins=[WholeCheckpointIO()],
             callbacks=[
                 ModelCheckpoint(
                     out,
@@ -92,8 +97,9 @@ def train(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        if trainer.is_global_zero and resume:
-            keep_history(logger, out / "metrics.csv", steps_before)
+        if trainer.is_global_zero:
+            for written in (checkpoint, out / "plateau.ckpt", out / "metrics.csv"):
+                sweep(written)
         handler = signal.getsignal(signal.SIGINT)
         threads = torch.get_num_threads()
         try:
@@ -105,9 +111,13 @@ def train(
             raise
         finally:
             torch.set_num_threads(threads)  # the kernel's training leaves torch one
+    result = module.result()
     if trainer.is_global_zero:
-        plot_curve(out / "metrics.csv", out / "curve.png")
-    return module.result()
+        try:
+            plot_curve(out / "metrics.csv", out / "curve.png")
+        except Exception as error:  # a picture must not cost the student
+            tell(f"The learning curve could not be drawn: {error}")
+    return result
 
 
 class Plateau(Callback):
@@ -130,24 +140,6 @@ def where_to_resume(last: Path, plateau: Path, config: TrainConfig) -> Path:
     return plateau if too_early and plateau.is_file() else last
 
 
-def keep_history(logger: CSVLogger, metrics: Path, steps: int) -> None:
-    """Puts the rows up to ``steps`` back into metrics.csv, which Lightning's logger deletes."""
-    if not metrics.is_file():
-        return
-    with metrics.open(newline="") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if row.get("step") and float(row["step"]) <= steps]
-    columns = list(reader.fieldnames or [])
-    if not columns:
-        return
-    experiment = logger.experiment  # the first look at it deletes the file
-    experiment.metrics_keys = columns
-    with metrics.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
     """Steps done in a checkpoint; refuses one of other settings, naming the first that differs."""
     state = progress_of(checkpoint)
@@ -164,12 +156,5 @@ def check_resumable(checkpoint: Path, config: TrainConfig) -> int:
 
 def progress_of(checkpoint: Path) -> dict[str, Any]:
     """``steps_done``, ``seconds_done``, ``settings`` and more of ours, from a checkpoint."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        found: dict[str, Any] = state["distill"]
-        found["settings"], found["steps_done"], found["seconds_done"]
-    except Exception as error:
-        raise DistillError(
-            f"{checkpoint} cannot be read ({type(error).__name__}); delete it and start again."
-        ) from error
+    found: dict[str, Any] = read_checkpoint(checkpoint)["distill"]
     return found

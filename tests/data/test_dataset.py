@@ -8,6 +8,7 @@ import pytest
 
 from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write, write_part
 from distill.errors import DistillError
+from distill.evaluate.frames import read_frames
 
 TEACHER = TeacherRecord("gfn2-xtb", "tblite 0.8.0", True)
 
@@ -141,3 +142,59 @@ def test_a_damaged_molecule_is_named(tmp_path: Path, rng: np.random.Generator) -
         del file["water"]["energy"]
     with Dataset.open(path) as dataset, pytest.raises(DistillError, match="damaged at 'water'"):
         dataset["water"]
+
+
+def test_a_turned_bit_is_a_sentence(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "set.h5"
+    data = [made(rng, "water", 30), made(rng, "dimer", 4, failed=2)]
+    write(path, TEACHER, data)
+    write(path, TEACHER, [made(rng, "more", 3)])  # sealed anew
+    write_part(tmp_path / "part.h5", TEACHER, data[0])
+    for file in (path, tmp_path / "part.h5"):
+        content = file.read_bytes()
+        for _ in range(100):
+            changed = bytearray(content)
+            changed[rng.integers(len(content))] ^= 1 << rng.integers(8)
+            file.write_bytes(changed)
+            try:
+                with Dataset.open(file) as dataset:
+                    assert same(dataset["water"], data[0])  # the seal itself was hit
+            except DistillError as error:
+                assert "damaged" in str(error)
+    for cut in range(len(content) - 1, 0, -311):
+        file.write_bytes(content[:cut])
+        with pytest.raises(DistillError, match="cut off"), Dataset.open(file) as dataset:
+            if len(content) - cut > 24:
+                raise AssertionError
+            assert same(dataset["water"], data[0])
+            raise DistillError("only the seal is cut off")
+
+
+def test_what_another_program_changed_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 5)])
+    with h5py.File(path, "a") as file:
+        file["water/energy"][2] = -7.0
+    with Dataset.open(path) as dataset:
+        assert dataset["water"].energy[2] == -7.0
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [("energy", "text"), ("conformations", 3.0), ("atomic_numbers", "x"), ("source", 1.0)],
+)
+def test_any_nonsense_inside_is_a_sentence(
+    key: str, value: object, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 5)])
+    with h5py.File(path, "a") as file:
+        del file[f"water/{key}"]
+        file[f"water/{key}"] = value
+    with Dataset.open(path) as dataset:
+        try:
+            dataset["water"], dataset.frames
+        except DistillError as error:
+            assert "damaged" in str(error)
+    with pytest.raises(DistillError):
+        read_frames(path)

@@ -1,5 +1,6 @@
 import json
 import resource
+from dataclasses import replace
 
 import ase.build
 import ase.io
@@ -103,3 +104,30 @@ def test_a_disk_that_fills_leaves_no_half_report(student, data, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_labels_in_another_unit_are_told(student, data, tmp_path):
+    frames = read_frames(data)
+    p = predict(student, frames, progress=False)
+    forces = np.split(p.forces_pred, np.cumsum(p.n_atoms)[:-1])
+    wrong = [replace(f, forces=g / 51.422, energy=0.0) for f, g in zip(frames, forces)]
+    report = evaluate(student, wrong, tmp_path / "au", progress=False)
+    (hint,) = strict_json(tmp_path / "au" / "report.json")["hints"]
+    assert "hartree/bohr" in hint and report["force_r2"] < -1 and report["angular_error_deg"] < 5
+    log = (tmp_path / "au" / "analysis.log").read_text(encoding="utf-8")
+    assert f"BEWARE: {hint}" in log
+    right = [replace(f, forces=g) for f, g in zip(frames, forces)]
+    assert evaluate(student, right, tmp_path / "ev", progress=False)["hints"] == []
+
+
+def test_a_figure_that_fails_does_not_cost_the_report(student, data, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no font")
+
+    evaluate(student, data, tmp_path, progress=False)
+    monkeypatch.setattr("distill.evaluate.report.force_analysis", broken)
+    report = evaluate(student, data, tmp_path, overwrite=True, progress=False)
+    assert report["hints"] == ["No figure could be drawn: no font"]
+    assert {file.name for file in tmp_path.iterdir()} == {"report.json", "analysis.log"} | (
+        {data.name} if data.parent == tmp_path else set()
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import distill
@@ -152,3 +153,48 @@ def test_a_failed_save_leaves_the_old_file(file):
         save_student(student, file)
     assert file.read_bytes() == before
     assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+def test_a_turned_bit_is_a_sentence(file, rng):
+    content, student = file.read_bytes(), load_student(file)
+    refused = 0
+    for k in range(200):
+        changed = bytearray(content)
+        # half of them in the header
+        changed[rng.integers(3000 if k % 2 else len(content))] ^= 1 << rng.integers(8)
+        file.write_bytes(changed)
+        try:
+            again = load_student(file)
+        except DistillError as error:
+            assert str(error).startswith(str(file))
+            refused += 1
+        else:
+            for key, value in student.state_dict().items():
+                assert torch.equal(again.state_dict()[key], value)
+    assert refused > 190
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_told(file, value):
+    """In a file of an earlier version, which has no checksum."""
+    tensors, header = load_file(file), json.loads(read_metadata(file))
+    del header["checksum"]
+    save_file(tensors, file, metadata={"distill": json.dumps(header)})
+    load_student(file)
+    tensors["painn.embedding.weight"][3, 4] = value
+    save_file(tensors, file, metadata={"distill": json.dumps(header)})
+    with pytest.raises(DistillError, match=r"painn\.embedding\.weight has a weight that is NaN"):
+        load_student(file)
+
+
+def read_metadata(file: Path) -> str:
+    with safe_open(str(file), framework="pt") as opened:
+        return opened.metadata()["distill"]
+
+
+def test_a_student_saved_again_has_its_own_checksum(file, tmp_path):
+    student = load_student(file)
+    assert "checksum" not in student.card
+    student.card["note"] = "mine"
+    save_student(student, tmp_path / "b.safetensors")
+    assert load_student(tmp_path / "b.safetensors").card["note"] == "mine"

@@ -134,3 +134,30 @@ def test_nan_is_not_answered_with_an_old_list(rng):
     positions[3] = np.nan
     with pytest.raises(DistillError, match="Atom 3"):
         listed.update(positions, None, False)
+
+
+@pytest.mark.parametrize(
+    "far, cell, pbc, match",
+    [
+        (1e6, None, False, "apart"),
+        (1e6, np.diag([10.0, 10, 10]), [True, True, False], "apart"),
+        (2e4, np.diag([10.0, 10, 0]), [True, True, False], "apart"),
+        (1e300, None, False, "larger than"),
+        (1e20, np.diag([10.0, 10, 10]), True, "larger than"),
+        (1.0, np.diag([1e300, 1e300, 1e300]), True, "larger than"),
+        (1.0, np.diag([10.0, 1e-6, 10]), True, "thin"),
+        (1.0, np.array([[10.0, 0, 0], [10, 1e-3, 0], [0, 0, 10]]), True, "thin"),
+    ],
+)
+def test_absurd_sizes_are_refused(far, cell, pbc, match):
+    """vesin ends the process, or never returns."""
+    positions = np.array([[0, 0, 0], [0, 0, 1.0], [0, 0, far]])
+    with pytest.raises(DistillError, match=match):
+        neighbour_list(positions, cell, pbc, 5.0)
+
+
+def test_large_systems_are_not():
+    line = np.array([[0, 0, 0], [0, 0, 1.0], [0, 0, 9e4]])
+    assert neighbour_list(line, None, False, 5.0)[0].shape[1] == 2
+    wide = neighbour_list(line, 1e6 * np.eye(3), True, 5.0)
+    assert wide[0].shape[1] == 2

@@ -11,9 +11,11 @@ from distill.data.dataset import MoleculeData, TeacherRecord, write
 from distill.errors import DistillError
 from distill.evaluate import evaluate
 from distill.evaluate.frames import LabelledFrame, read_frames
+from distill.hold import hold
 from distill.student import Student, load_student, save_student
 from distill.train.config import TrainConfig
 from distill.train.from_datasets import hold_out, train_from_datasets
+from tests.train.test_sources import extxyz
 
 QUICK = TrainConfig(steps=2, steps_per_epoch=1, backend="eager")
 XTB = TeacherRecord("gfn2-xtb", "tblite", True)
@@ -110,3 +112,70 @@ def test_a_folder_is_kept(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DistillError, match="no training run to resume"):
         train_from_datasets([dataset], tmp_path, QUICK, size="ultra-tiny", resume=True)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["fit_latent", "predict", "compute_metrics", "plot_curve"])
+def test_the_student_is_there_whatever_comes_after(
+    what: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a library's mood")
+
+    where = {"plot_curve": "train", "fit_latent": "finish"}.get(what, "from_datasets")
+    monkeypatch.setattr(f"distill.train.{where}.{what}", broken)
+    arguments = ([dataset], tmp_path / "s", QUICK)
+    if what in ("predict", "compute_metrics"):
+        with pytest.raises(DistillError, match="student is in .*could not be judged .*mood"):
+            train_from_datasets(*arguments, size="ultra-tiny", progress=False)
+    else:
+        train_from_datasets(*arguments, size="ultra-tiny", progress=False)
+    student = load_student(tmp_path / "s" / "student.safetensors")
+    assert student.card["teacher"]["name"] == "gfn2-xtb"
+    assert (student.latent is None) == (what == "fit_latent")
+    assert ("held_out" in student.card) == (what in ("fit_latent", "plot_curve"))
+
+
+def test_a_charge_of_its_own_is_refused_before_the_training(
+    dataset: Path, methanol: MoleculeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distill.train.from_datasets.train", None)
+    write(tmp_path / "anion.h5", XTB, [replace(methanol, name="anion", charge=-1)])
+    with pytest.raises(DistillError, match=r"anion\.h5 has molecules of charge -1"):
+        train_from_datasets(
+            [dataset], tmp_path / "s", QUICK, size="ultra-tiny", valid=tmp_path / "anion.h5"
+        )
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.slow
+def test_two_trainings_do_not_share_a_folder(dataset: Path, tmp_path: Path) -> None:
+    arguments = ([dataset], tmp_path / "s", QUICK)
+    train_from_datasets(*arguments, size="ultra-tiny", progress=False)
+    with hold(tmp_path / "s"), pytest.raises(DistillError, match="Another process is writing"):
+        train_from_datasets(*arguments, size="ultra-tiny", resume=True, progress=False)
+
+
+@pytest.mark.slow
+def test_labels_of_ones_own_make_a_student(methanol: MoleculeData, tmp_path: Path) -> None:
+    path = extxyz(tmp_path / "mine.xyz", methanol)
+    train_from_datasets([path], tmp_path / "s", QUICK, size="ultra-tiny", progress=False)
+    card = load_student(tmp_path / "s" / "student.safetensors").card
+    assert card["teacher"]["name"] == "own labels"
+    assert card["training_set"]["molecules"] == ["CH4O"]
+    assert card["held_out"]["geometries"] == 4
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_a_sentence(dataset: Path, tmp_path: Path) -> None:
+    arguments = ([dataset], tmp_path / "s", QUICK)
+    train_from_datasets(*arguments, size="ultra-tiny", progress=False)
+    checkpoint = tmp_path / "s" / "last.ckpt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 16
+    for damaged in (content, content[:-50], b""):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(DistillError, match=r"last\.ckpt cannot be read .* delete it"):
+            train_from_datasets(*arguments, size="ultra-tiny", resume=True, progress=False)
+    checkpoint.unlink()  # as it says
+    train_from_datasets(*arguments, size="ultra-tiny", resume=True, progress=False)
