@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill.data.dataset import Dataset
-from distill.data.label import children_of_one_thread, follow_parent, label
+from distill.data.label import label
 from distill.data.molecules import Molecule
 from distill.data.sampling import Frame, Sampling, sample
 from distill.data.student_md import bonded_pairs, intact, student_md

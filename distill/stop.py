@@ -1,0 +1,90 @@
+"""Ctrl-C: who hears it, and when."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any
+
+LINUX_PDEATHSIG = 1
+
+
+@contextmanager
+def ctrl_c_later() -> Iterator[list[int]]:
+    """Within the block Ctrl-C waits for its end, and processes started there never see it.
+
+    A new process inherits which signals are blocked, so it cannot die of a Ctrl-C while it still
+    imports its libraries, before it could say that it does not want it. Gives a list that holds
+    something as soon as Ctrl-C has come, for a long block that would rather end early. In another
+    thread than the main one, which Ctrl-C never interrupts, only the new processes are cared for.
+    """
+    came: list[int] = []
+    resource_tracker.ensure_running()  # starting it later would unblock the signal
+    before = signal.getsignal(signal.SIGINT)
+    # else Ctrl-C is ignored, ends the program at once, or is not Python's affair
+    heard = threading.current_thread() is threading.main_thread() and callable(before)
+    if heard:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield came
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if heard:
+            signal.signal(signal.SIGINT, before)
+            if came:
+                signal.raise_signal(signal.SIGINT)
+
+
+def hears_ctrl_c(function: Callable[..., Any], *args: Any) -> Any:
+    """function(*args), for one that lets go of the GIL and takes Ctrl-C for itself.
+
+    RDKit's embedding does: it ends without a result, as if it had found none, and nobody hears of
+    Ctrl-C. Here KeyboardInterrupt is raised at once; the call goes on in a thread of its own, which
+    does not keep the program from ending.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        return function(*args)
+    outcome: list[Any] = []
+
+    def call() -> None:
+        try:
+            outcome.append((function(*args), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    patience = 0.0005
+    while thread.is_alive():
+        signal.signal(signal.SIGINT, before)  # the library has put its own in the place of this
+        thread.join(patience)
+        patience = min(2 * patience, 0.05)
+    signal.signal(signal.SIGINT, before)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def follow_parent() -> None:
+    """In a new worker: Ctrl-C is the parent's affair, and a killed parent takes us along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":  # also while a library holds the GIL
+        import ctypes
+
+        ctypes.CDLL(None).prctl(LINUX_PDEATHSIG, signal.SIGKILL)
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
