@@ -10,8 +10,10 @@ import logging
 import math
 import os
 import shutil
+import signal
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,6 +24,10 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from distill.errors import DistillError
+from distill.stop import leave, like_ctrl_c
+
+STOPPED = 130
+"""The exit code after Ctrl-C."""
 
 MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
@@ -48,7 +54,7 @@ class FriendlyGroup(TyperGroup):
                 ctx.invoked_subcommand or "", "the same command starts anew."
             )
             Console(stderr=True).print(f"Stopped; {goes_on}")
-            raise typer.Exit(130) from None
+            raise typer.Exit(STOPPED) from None
         except Exception as error:
             sentence = disk_problem(error)
             if sentence is None:
@@ -66,8 +72,15 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point of the program ``distill``."""
-    app()
+    """The entry point of the program ``distill``; SIGTERM does what Ctrl-C does."""
+    signal.signal(signal.SIGTERM, like_ctrl_c)
+    try:
+        app()
+    except (SystemExit, KeyboardInterrupt) as error:  # the latter: Ctrl-C, again, on the way out
+        code = STOPPED if isinstance(error, KeyboardInterrupt) else error.code
+        if code == STOPPED:
+            leave(STOPPED)
+        raise
 
 
 def refuse(sentence: str) -> NoReturn:
@@ -81,7 +94,9 @@ def disk_problem(error: BaseException) -> str | None:
     where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
     number = error.errno if isinstance(error, OSError) else None
     # safetensors and h5py tell of a full disk in words only
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left on device" in str(
+        error
+    ):
         return f"The disk is full{where}; make room, then run the same command again."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"Writing or reading is not allowed{where}; choose another folder or file."
@@ -97,9 +112,17 @@ def check_new_file(out: Path, force: bool) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Refuses a disk that is as good as full, before any work is done."""
-    while not path.exists():
+    """Refuses a disk that is as good as full or may not be written, before any work is done."""
+    path = path.absolute()
+    while not path.is_dir():
         path = path.parent
+    try:
+        with tempfile.TemporaryFile(dir=path):  # what the modes say is not all there is to it
+            pass
+    except OSError as error:
+        raise DistillError(
+            f"Nothing can be written into {path} ({error.strerror}); choose another folder (-o)."
+        ) from error
     usage = shutil.disk_usage(path)
     # some network file systems tell nothing
     if usage.total and usage.free < MEGABYTES_NEEDED * 1_000_000:
@@ -409,6 +432,7 @@ def train(
     Example: `distill train drugs.h5 -o drugs-tiny --size tiny --minutes 30`
     """
     check_room(out)
+    from distill.lock import sole_user
     from distill.student.config import size_config
     from distill.student.file import load_student
     from distill.train.config import LEARNING_RATES, TrainConfig
@@ -429,7 +453,9 @@ def train(
         devices=devices,
         batch=batch,
     )
-    with torch_threads(threads):
+    # the other processes of one training run this command, too
+    alone = sole_user(out) if first_rank() else nullcontext()
+    with torch_threads(threads), alone:
         student = train_from_datasets(
             data, out, config, size=size, start=start, valid=valid, resume=resume
         )

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 LINUX_PDEATHSIG = 1
 
@@ -37,7 +38,14 @@ def ctrl_c_later() -> Iterator[list[int]]:
         if heard:
             signal.signal(signal.SIGINT, before)
             if came:
-                signal.raise_signal(signal.SIGINT)
+                before(signal.SIGINT, None)  # type: ignore[operator]
+
+
+def like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """A signal's handler: does what Ctrl-C would do at this moment."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
 
 
 def hears_ctrl_c(function: Callable[..., Any], *args: Any) -> Any:
@@ -88,3 +96,16 @@ def follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the program and its children now: what libraries do at the end may take for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for child in multiprocessing.active_children():
+        child.kill()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(code)

@@ -225,9 +225,20 @@ def _dynamics(
 
 def moved_by(molecule: Molecule, sampling: Sampling) -> str:
     """Whose MD it will be: as the sampling says; but where that is a force field and there is none,
-    STAND_IN, if it knows the elements and the charge, else nobody's: an empty string."""
+    STAND_IN, if it knows the elements and the charge, else nobody's: an empty string.
+
+    A hydrogen atom bound to nothing is nothing that it knows, either: it would fly away.
+    """
     if sampling.md != FORCE_FIELD or _has_force_field(molecule):
         return sampling.md
+    from distill.data.student_md import bonded_pairs  # late: sampling alone does without torch
+
+    hydrogen = molecule.numbers == 1
+    if len(molecule) > 1 and not all(
+        bonded_pairs(molecule.numbers, geometry)[hydrogen].any(axis=1).all()
+        for geometry in molecule.positions
+    ):
+        return ""
     student = _student(STAND_IN)
     try:
         student.check_elements(molecule.numbers)
@@ -248,14 +259,14 @@ def not_as_asked(tasks: Iterable[tuple[Molecule, Any]]) -> str:
             if mover != work.md:
                 moved[mover].append(molecule.name)
     what = {
-        STAND_IN: f"the student {STAND_IN} moves the atoms instead",
-        "": f"and {STAND_IN} does not know it, so there is no MD, only the given geometries with "
-        "their atoms displaced a little, of no temperature; name a student that does, or teacher, "
-        "as --md",
+        STAND_IN: f"the student {STAND_IN} does, at the same temperatures",
+        "": f"and the student {STAND_IN} does not know it, so there is no MD, only the given "
+        "geometries with their atoms displaced a little, of no temperature (`distill label --md` "
+        "takes a student that knows it, or teacher)",
     }
     return "\n".join(
-        f"{_listed(names)}: no force field, since the bonds are unknown or unusual; {what[mover]}. "
-        "An SDF file would give the bonds."
+        f"{_listed(names)}: the bonds are unknown or unusual, so no force field can move the "
+        f"atoms; {what[mover]}. An SDF file with the bonds mends this."
         for mover, names in moved.items()
         if names
     )
