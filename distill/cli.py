@@ -94,9 +94,8 @@ def disk_problem(error: BaseException) -> str | None:
     where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
     number = error.errno if isinstance(error, OSError) else None
     # safetensors and h5py tell of a full disk in words only
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left on device" in str(
-        error
-    ):
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "No space left on device" in str(error):
         return f"The disk is full{where}; make room, then run the same command again."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"Writing or reading is not allowed{where}; choose another folder or file."

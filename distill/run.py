@@ -157,9 +157,11 @@ def _run(
     if md.get("frames_unlike_training"):
         say(f"Beware: in {md['frames_unlike_training']} of {md['frames']} frames of the MD an atom "
             "was unlike all that the student has learned.")  # fmt: skip
-    say(f"Force RMSE {shown(report['force_rmse'], 4)} eV/Å, R2 {shown(report['force_r2'], 5)} on "
-        f"frames not trained on; {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day. "
-        f"All in {out}, after {clock.spent() / 60:.1f} min.")  # fmt: skip
+    rmse, r2 = shown(report["force_rmse"], 4), shown(report["force_r2"], 5)
+    say(
+        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on; {md['picoseconds']:.1f} ps of "
+        f"MD at {md['ns_per_day']:.2f} ns/day. All in {out}, after {clock.spent() / 60:.1f} min."
+    )
 
 
 def shown(value: float | None, digits: int) -> str:
@@ -357,7 +359,7 @@ def merge(explorers: list[Explorer], path: Path) -> TeacherRecord:
 
 
 def merge_files(files: list[Path], path: Path) -> TeacherRecord:
-    """The labels of several files in one, which is made anew; returns what it says of the teacher."""
+    """The labels of several files in one, made anew; returns what it says of the teacher."""
     record = teacher_of(files)
     path.unlink(missing_ok=True)  # of a run stopped right here: write() would add to it
     opened = [Dataset.open(file) for file in files]

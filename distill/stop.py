@@ -27,18 +27,19 @@ def ctrl_c_later() -> Iterator[list[int]]:
     resource_tracker.ensure_running()  # starting it later would unblock the signal
     before = signal.getsignal(signal.SIGINT)
     # else Ctrl-C is ignored, ends the program at once, or is not Python's affair
-    heard = threading.current_thread() is threading.main_thread() and callable(before)
-    if heard:
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        before = None
+    if before is not None:
         signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield came
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if heard:
+        if before is not None:
             signal.signal(signal.SIGINT, before)
-            if came:
-                before(signal.SIGINT, None)  # type: ignore[operator]
+            if came and callable(before):
+                before(signal.SIGINT, None)
 
 
 def like_ctrl_c(number: int, frame: FrameType | None) -> None:
