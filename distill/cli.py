@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -43,6 +44,8 @@ AFTER_CTRL_C = {
 class FriendlyGroup(TyperGroup):
     """Turns the errors that users can mend into one sentence and an exit code."""
 
+    told = False
+
     def invoke(self, ctx: Any) -> Any:
         quieten()
         try:
@@ -54,6 +57,7 @@ class FriendlyGroup(TyperGroup):
                 ctx.invoked_subcommand or "", "the same command starts anew."
             )
             Console(stderr=True).print(f"Stopped; {goes_on}")
+            FriendlyGroup.told = True
             raise typer.Exit(STOPPED) from None
         except Exception as error:
             sentence = disk_problem(error)
@@ -79,6 +83,8 @@ def main() -> None:
     except (SystemExit, KeyboardInterrupt) as error:  # the latter: Ctrl-C, again, on the way out
         code = STOPPED if isinstance(error, KeyboardInterrupt) else error.code
         if code == STOPPED:
+            if not FriendlyGroup.told:  # while the command line was read
+                print("Stopped; nothing was begun.", file=sys.stderr)
             leave(STOPPED)
         raise
 

@@ -271,11 +271,13 @@ def fit_uncertainty(
 ) -> None:
     """What tells a student how unlike its training set an atom is, into its file."""
     try:
-        student.latent = fit_latent(student, data.train, data.valid)
+        latent = fit_latent(student, data.train, data.valid)
     except (DistillError, RuntimeError, ValueError) as error:
-        say(f"Beware: the student can not tell how uncertain it is ({error}).")
+        say(f"Beware: the student cannot tell how uncertain it is ({error}).")
         return
-    save_student(student, final)
+    if math.isfinite(latent.scale) and latent.limit > 0:  # else there is one geometry: an atom's
+        student.latent = latent
+        save_student(student, final)
 
 
 def label_files(folder: "RunFolder") -> list[Path]:

@@ -34,7 +34,7 @@ FORCE_FIELD = "force-field"
 TEACHER = "teacher"
 STAND_IN = "tiny"
 """The shipped student that moves what no force field can: it needs no bonds."""
-EMBEDDING_SECONDS = 45
+EMBEDDING_SECONDS = 30
 """RDKit gets this long for the conformers of a molecule, twice; drugs take one, at most."""
 
 
