@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,10 +24,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from distill.errors import DistillError
-from distill.stop import leave, like_ctrl_c
-
-STOPPED = 130
-"""The exit code after Ctrl-C."""
+from distill.stop import STOPPED, leave, listen
 
 MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
@@ -77,7 +73,7 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the program ``distill``; SIGTERM does what Ctrl-C does."""
-    signal.signal(signal.SIGTERM, like_ctrl_c)
+    listen()
     try:
         app()
     except (SystemExit, KeyboardInterrupt) as error:  # the latter: Ctrl-C, again, on the way out

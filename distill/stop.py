@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 LINUX_PDEATHSIG = 1
+STOPPED = 130
+"""The exit code after Ctrl-C."""
 
 
 @contextmanager
@@ -47,6 +49,48 @@ def like_ctrl_c(number: int, frame: FrameType | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if callable(handler):
         handler(signal.SIGINT, frame)
+
+
+def listen() -> None:
+    """For a program's main thread: Ctrl-C, and SIGTERM, raise KeyboardInterrupt where it is heard.
+
+    In the middle of an import it often is not: a compiled module makes an ImportError of it, or
+    Python prints that it has ignored it. There it waits for the end of the import; a second one
+    ends the program at once.
+    """
+    waiting = False
+
+    def ctrl_c(number: int, frame: FrameType | None) -> None:
+        nonlocal waiting
+        if _deaf(frame):
+            if waiting and number == signal.SIGINT:
+                os.write(2, b"Stopped.\n")
+                leave(STOPPED)
+            waiting = True
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        waiting = False
+        raise KeyboardInterrupt
+
+    def again(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):  # not number: it is no second Ctrl-C
+            handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a script
+        signal.signal(signal.SIGINT, ctrl_c)
+        signal.signal(signal.SIGALRM, again)
+    signal.signal(signal.SIGTERM, like_ctrl_c)
+
+
+def _deaf(frame: FrameType | None) -> bool:
+    """Whether an exception raised here might be lost."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def hears_ctrl_c(function: Callable[..., Any], *args: Any) -> Any:
