@@ -98,7 +98,7 @@ def hears_ctrl_c(function: Callable[..., Any], *args: Any) -> Any:
 
     RDKit's embedding does: it ends without a result, as if it had found none, and nobody hears of
     Ctrl-C. Here KeyboardInterrupt is raised at once; the call goes on in a thread of its own, which
-    does not keep the program from ending.
+    ends by the limit that it was given.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -111,7 +111,7 @@ def hears_ctrl_c(function: Callable[..., Any], *args: Any) -> Any:
         except BaseException as error:
             outcome.append((None, error))
 
-    thread = threading.Thread(target=call, daemon=True)
+    thread = threading.Thread(target=call)
     thread.start()
     patience = 0.0005
     while thread.is_alive():
