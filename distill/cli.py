@@ -338,7 +338,9 @@ def label(
     at several temperatures, some frames displaced; energies and forces by the teacher. All goes to
     one HDF5 file in SPICE's layout. A stopped command goes on when it is given again; with other
     molecules it adds to the file. A geometry that the teacher cannot converge is recorded in the
-    file and skipped.
+    file and skipped, and so is a molecule of which RDKit makes no conformer in a minute. What no
+    force field can move, as coordinates whose bonds are not found, the student tiny moves instead,
+    and the command says so.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
     """
