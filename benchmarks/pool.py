@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
-from distill.data.label import children_of_one_thread, follow_parent
+from distill.data.workers import children_of_one_thread
+from distill.stop import follow_parent
 
 
 def in_processes(

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -22,6 +23,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from distill.errors import DistillError
+from distill.stop import STOPPED, leave, listen
 
 MEGABYTES_NEEDED = 20
 """A disk with less room than this is refused before anything is computed."""
@@ -38,6 +40,8 @@ AFTER_CTRL_C = {
 class FriendlyGroup(TyperGroup):
     """Turns the errors that users can mend into one sentence and an exit code."""
 
+    told = False
+
     def invoke(self, ctx: Any) -> Any:
         quieten()
         try:
@@ -49,7 +53,8 @@ class FriendlyGroup(TyperGroup):
                 ctx.invoked_subcommand or "", "the same command starts anew."
             )
             Console(stderr=True).print(f"Stopped; {goes_on}")
-            raise typer.Exit(130) from None
+            FriendlyGroup.told = True
+            raise typer.Exit(STOPPED) from None
         except Exception as error:
             sentence = disk_problem(error)
             if sentence is None:
@@ -67,8 +72,17 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point of the program ``distill``."""
-    app()
+    """The entry point of the program ``distill``; SIGTERM does what Ctrl-C does."""
+    listen()
+    try:
+        app()
+    except (SystemExit, KeyboardInterrupt) as error:  # the latter: Ctrl-C, again, on the way out
+        code = STOPPED if isinstance(error, KeyboardInterrupt) else error.code
+        if code == STOPPED:
+            if not FriendlyGroup.told:  # while the command line was read
+                print("Stopped; nothing was begun.", file=sys.stderr)
+            leave(STOPPED)
+        raise
 
 
 def refuse(sentence: str) -> NoReturn:
@@ -82,7 +96,8 @@ def disk_problem(error: BaseException) -> str | None:
     where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
     number = error.errno if isinstance(error, OSError) else None
     # safetensors and h5py tell of a full disk in words only
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "No space left on device" in str(error):
         return f"The disk is full{where}; make room, then run the same command again."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"Writing or reading is not allowed{where}; choose another folder or file."
@@ -98,11 +113,12 @@ def check_new_file(out: Path, force: bool) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Refuses a disk that is as good as full, or closed, before any work is done."""
+    """Refuses a disk that is as good as full or may not be written, before any work is done."""
     from distill.whole import check_writable
 
     check_writable(path)
-    while not path.exists():
+    path = path.absolute()
+    while not path.is_dir():
         path = path.parent
     usage = shutil.disk_usage(path)
     # some network file systems tell nothing
@@ -390,7 +406,9 @@ def label(
     at several temperatures, some frames displaced; energies and forces by the teacher. All goes to
     one HDF5 file in SPICE's layout. A stopped command goes on when it is given again; with other
     molecules it adds to the file. A geometry that the teacher cannot converge is recorded in the
-    file and skipped.
+    file and skipped, and so is a molecule of which RDKit makes no conformer in a minute. What no
+    force field can move, as coordinates whose bonds are not found, the student tiny moves instead,
+    and the command says so.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
     """

@@ -24,11 +24,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.data.dataset import Dataset, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
-from distill.data.label import label
+from distill.data.label import gather, label
 from distill.data.molecules import Molecule, read_molecules
+from distill.data.sampling import Sampling, not_as_asked
 from distill.data.student_md import student_md
 from distill.errors import DistillError
 from distill.evaluate import HEADLINE, evaluate
+from distill.lock import sole_user
 from distill.student.config import size_config
 from distill.student.file import load_student, save_student, student_path
 from distill.student.student import Student
@@ -37,6 +39,7 @@ from distill.train.config import LEARNING_RATES, TrainConfig, check_seed
 from distill.train.finish import save_with_uncertainty
 from distill.train.grow import Grow, Growing
 from distill.train.train import fit_reference, progress_of, train
+from distill.whole import whole_file
 
 # shares of the budget at which each part ends
 TRAIN_END, MD_END = 0.85, 0.97
@@ -91,12 +94,27 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     engine = md_engine()
     student, origin = starting_student(settings)
     student.check_elements(molecule.numbers)
-    if not (out / "run.json").is_file():
-        settings.spec().load()  # a teacher that does not work must not leave a folder behind
-    folder = RunFolder(out, settings)
-    if folder.finished:
-        console.print(f"{out} is complete: see report.json and trajectory.dcd in it.")
-        return
+    with sole_user(out):
+        if not (out / "run.json").is_file():
+            settings.spec().load()  # a teacher that does not work must not leave a folder behind
+        folder = RunFolder(out, settings)
+        if folder.finished:
+            console.print(f"{out} is complete: see report.json and trajectory.dcd in it.")
+            return
+        _run(settings, molecule, student, origin, engine, folder, console, workers)
+
+
+def _run(
+    settings: RunSettings,
+    molecule: Molecule,
+    student: Student,
+    origin: str,
+    engine: Callable[..., dict[str, Any]],
+    folder: "RunFolder",
+    console: Console,
+    workers: int | None,
+) -> None:
+    out = folder.path
     clock = Clock(folder, 60.0 * settings.minutes)
     say = folder.logger(console)
     say(
@@ -108,29 +126,44 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
 
     torch.set_num_threads(1)
     say(f"The student starts from {origin}.")
-    if not (out / "student.safetensors").is_file():
-        student = explore_and_train(
-            settings, molecule, student, origin, folder, clock, say, workers
-        )
-    student = load_student(out / "student.safetensors")
+    beware = not_as_asked([(molecule, Sampling())])
+    if beware:
+        say(beware)
+    final = out / "student.safetensors"
+    if not final.is_file():
+        explore_and_train(settings, molecule, student, origin, folder, clock, say, workers)
+    gather_parts(settings, folder)
+    if not (out / "dataset.h5").is_file():
+        merge_files(label_files(folder), out / "dataset.h5")
+    student = load_student(final)
+    if student.latent is None:  # stopped right after the training
+        data = Growing(lambda: label_files(folder), student)
+        data.poll()
+        save_with_uncertainty(student, data.train, data.valid, final)
 
     # still one thread: where another process wants a core, two are thirty times slower than one
     if not (out / "report.json").is_file():
         held_out_check(settings, molecule, student, folder, clock, say, workers)
     report = json.loads((out / "report.json").read_text())
+    student.card["held_out"] = {k: report[k] for k in HEADLINE}
+    save_student(student, final)  # whatever the MD may come to
 
     start = first_geometries(molecule, 1, settings.seed)[0]
     left = max(0.02 * clock.budget, MD_END * clock.budget - clock.spent())
     say(f"MD at {settings.temperature:g} K in OpenMM for {left:.0f} s.")
-    with bar("MD", console) as advance:
-        report["md"] = engine(
-            student, molecule, start, out, temperature=settings.temperature,
-            minutes=left / 60.0, seed=settings.seed, on_chunk=advance,
-        )  # fmt: skip
+    try:
+        with bar("MD", console) as advance:
+            report["md"] = engine(
+                student, molecule, start, out, temperature=settings.temperature,
+                minutes=left / 60.0, seed=settings.seed, on_chunk=advance,
+            )  # fmt: skip
+    except (DistillError, OSError):
+        raise
+    except Exception as error:  # OpenMM's own, of coordinates that are not numbers, too
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DistillError(f"The MD of the student failed ({reason}): {more(final)}") from error
     report["run"] = {**asdict(settings), "seconds": clock.spent(), "origin": origin}
     write_json(out / "report.json", report)
-    student.card["held_out"] = {k: report[k] for k in HEADLINE}
-    save_student(student, out / "student.safetensors")
     folder.mark("done")
     md = report["md"]
     if "broke_up" in md:
@@ -138,9 +171,24 @@ def run(settings: RunSettings, out: Path, *, console: Console, workers: int | No
     if md.get("frames_unlike_training"):
         say(f"Beware: in {md['frames_unlike_training']} of {md['frames']} frames of the MD an atom "
             "was unlike all that the student has learned.")  # fmt: skip
-    say(f"Force RMSE {report['force_rmse']:.4f} eV/Å, R2 {report['force_r2']:.5f} on frames not "
-        f"trained on; {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day. "
-        f"All in {out}, after {clock.spent() / 60:.1f} min.")  # fmt: skip
+    rmse, r2 = shown(report["force_rmse"], 4), shown(report["force_r2"], 5)
+    say(
+        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on; {md['picoseconds']:.1f} ps of "
+        f"MD at {md['ns_per_day']:.2f} ns/day. All in {out}, after {clock.spent() / 60:.1f} min."
+    )
+
+
+def shown(value: float | None, digits: int) -> str:
+    """A figure of a report, which may not be defined: one atom has no forces to be told apart."""
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def more(final: Path) -> str:
+    """How a student that has learned too little is trained on."""
+    return (
+        f"it needs more training. It is saved; `distill run` goes on from it with --from {final}, "
+        "a larger --budget and another folder (-o)."
+    )
 
 
 def starting_student(settings: RunSettings) -> tuple[Student, str]:
@@ -171,7 +219,7 @@ def explore_and_train(
     clock: "Clock",
     say: Callable[[str], None],
     workers: int | None,
-) -> Student:
+) -> None:
     """Labelling and training side by side, until their share of the budget is spent."""
     work = folder.path / "work"
     latest = work / "latest.safetensors"
@@ -179,12 +227,17 @@ def explore_and_train(
     if same_teacher and not latest.is_file():
         save_student(student, latest)  # good enough to walk with from the first minute
     # one core trains, the others explore
-    count = max(1, (workers or os.cpu_count() or 1) - 1)
+    cores = os.cpu_count() or 1
+    count = max(1, min(workers or cores, cores) - 1)
+    gather_parts(settings, folder)
+    data = Growing(lambda: label_files(folder), student)
     explorers = [
-        Explorer(molecule, settings.spec(), latest, work / f"labels-{k}.h5", settings.seed + k)
+        Explorer(
+            molecule, settings.spec(), latest, work / f"labels-{k}.h5", settings.seed + k,
+            given=k == 0,
+        )
         for k in range(count)
-    ]
-    data = Growing(lambda: [path for e in explorers for path in e.files()], student)
+    ]  # fmt: skip
     with Explorers(explorers) as running:
         say("Labelling the first geometries.")
         while data.poll() == 0 or len(data) < ENOUGH_TO_START:
@@ -207,21 +260,35 @@ def explore_and_train(
             student, data.train, data.valid, work / "train", config,
             resume=resume, callbacks=[Grow(data, latest)],
         )  # fmt: skip
-    record = merge(explorers, folder.path / "dataset.h5")
-    frames = len(data)
-    say(f"Trained on {frames} labelled geometries.")
-    student.card = {
-        "teacher": asdict(record),
-        "training_set": {
-            "molecules": [molecule.smiles or molecule.name],
-            "geometries": frames,
-            "started_from": origin,
-        },
-        "charges": [molecule.charge],
-        "held_out": {},
-    }
-    save_with_uncertainty(student, data.train, data.valid, folder.path / "student.safetensors")
-    return student
+        student.card = {
+            "teacher": asdict(teacher_of(label_files(folder))),
+            "training_set": {
+                "molecules": [molecule.smiles or molecule.name],
+                "geometries": len(data),
+                "started_from": origin,
+            },
+            "charges": [molecule.charge],
+            "held_out": {},
+        }
+        # before all that may go wrong
+        final = folder.path / "student.safetensors"
+        save_with_uncertainty(student, data.train, data.valid, final)
+        try:
+            running.check()
+        except DistillError as error:
+            say(f"Beware: {error}")
+    say(f"Trained on {len(data)} labelled geometries.")
+
+
+def label_files(folder: "RunFolder") -> list[Path]:
+    """What all explorers have labelled, those of an earlier start with more --workers, too."""
+    return sorted((folder.path / "work").glob("labels-*.h5"))
+
+
+def gather_parts(settings: RunSettings, folder: "RunFolder") -> None:
+    """What explorers that were killed had labelled of a batch."""
+    for parts in sorted((folder.path / "work").glob("labels-*.h5.parts")):
+        gather(parts.with_suffix(""), settings.spec())
 
 
 def held_out_check(
@@ -246,9 +313,8 @@ def held_out_check(
         )  # fmt: skip
         frames = [frame for replica in taken for frame in replica]
         if not frames:
-            raise DistillError(
-                "The student's MD came apart at once: it needs more training; raise --budget."
-            )
+            final = folder.path / "student.safetensors"
+            raise DistillError(f"The student's MD came apart at once: {more(final)}")
         save_frames(frames_file, frames)
     frames = load_frames(frames_file)
     label(
@@ -267,15 +333,13 @@ def held_out_check(
 
 def save_frames(path: Path, frames: list[Any]) -> None:
     """Frames as one npz, whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as file:
+    with whole_file(path) as place:
         np.savez(
-            file,
+            place,
             positions=np.array([f.positions for f in frames]),
             temperature=np.array([f.temperature for f in frames]),
             source=np.array([f.source for f in frames]),
         )
-    os.replace(temporary, path)
 
 
 def load_frames(path: Path) -> list[Any]:
@@ -291,15 +355,26 @@ def load_frames(path: Path) -> list[Any]:
 
 def merge(explorers: list[Explorer], path: Path) -> TeacherRecord:
     """All explorers' labels in one dataset file; returns what it says of the teacher."""
-    opened = [Dataset.open(path) for e in explorers for path in e.files()]
+    return merge_files([path for e in explorers for path in e.files()], path)
+
+
+def merge_files(files: list[Path], path: Path) -> TeacherRecord:
+    """The labels of several files in one, made anew; returns what it says of the teacher."""
+    record = teacher_of(files)
+    path.unlink(missing_ok=True)  # of a run stopped right here: write() would add to it
+    opened = [Dataset.open(file) for file in files]
     try:
-        record = opened[0].teacher
-        path.unlink(missing_ok=True)  # of a run stopped right here: write() would add to it
         write(path, record, (molecule for dataset in opened for molecule in dataset))
     finally:
         for dataset in opened:
             dataset.close()
     return record
+
+
+def teacher_of(files: list[Path]) -> TeacherRecord:
+    """Who labelled."""
+    with Dataset.open(files[0]) as dataset:
+        return dataset.teacher
 
 
 def md_engine() -> Callable[..., dict[str, Any]]:
@@ -342,12 +417,18 @@ class RunFolder:
                     f"{path} holds another run ({key} is {found.get(key)!r} there, "
                     f"{wanted[key]!r} here); give another -o, or the same settings to go on."
                 )
-        elif path.is_dir() and any(path.iterdir()):
+        elif path.is_dir() and not self.just_begun():
             raise DistillError(f"{path} is not empty and holds no run; give another -o.")
         else:
-            (path / "work").mkdir(parents=True)
+            (path / "work").mkdir(parents=True, exist_ok=True)
             self.state = {"settings": wanted, "seconds": 0.0}
             self.write()
+
+    def just_begun(self) -> bool:
+        """Whether the folder holds nothing, or what a run leaves that was killed at its start."""
+        found = {path.name for path in self.path.iterdir()} - {f".{self.file.name}"}
+        work = self.path / "work"
+        return found <= {"work"} and not (work.is_dir() and any(work.iterdir()))
 
     @property
     def finished(self) -> bool:
@@ -398,6 +479,5 @@ def bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
 
 def write_json(path: Path, value: Any) -> None:
     """A JSON file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    with whole_file(path) as place:
+        place.write_text(json.dumps(value, indent=2) + "\n")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from distill.errors import DistillError
-from distill.hold import hold
 from distill.seal import intact, seal
 from distill.whole import check_writable, disk_errors, sweep, whole_file
 from tests.small_disk import files_of_at_most
@@ -85,14 +84,6 @@ def test_a_place_that_cannot_be_written_is_told(
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
     with pytest.raises(DistillError, match="Read-only file system"):
         check_writable(tmp_path / "new")
-
-
-def test_one_program_at_a_time(tmp_path: Path) -> None:
-    with hold(tmp_path), pytest.raises(DistillError, match="Another process is writing"):
-        with hold(tmp_path):
-            pass
-    with hold(tmp_path):
-        pass
 
 
 def test_seals(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ Behind what HDF5 sees there is a checksum of it (:mod:`distill.seal`).
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ import numpy as np
 
 from distill.errors import DistillError
 from distill.seal import intact, seal, seal_of
+from distill.stop import ctrl_c_later
 from distill.whole import replace_safely
 
 FORMAT = "mlff-distiller dataset"
@@ -257,11 +260,20 @@ def write(path: Path, teacher: TeacherRecord, molecules: Iterable[MoleculeData])
         if path.exists():
             shutil.copyfile(path, temporary)
         else:
-            temporary.unlink(missing_ok=True)
-        with h5py.File(temporary, "a") as file:
-            file.attrs.update(teacher.attributes())
-            for molecule in molecules:
-                _append(file, molecule)
+            temporary.write_bytes(b"")
+        # HDF5 must not be interrupted, either
+        with temporary.open("r+b", buffering=0) as raw, ctrl_c_later() as ctrl_c:
+            place = PatientFile(raw)
+            with h5py.File(place, "r+" if path.exists() else "w") as file:
+                file.attrs.update(teacher.attributes())
+                for molecule in molecules:
+                    _append(file, molecule)
+                    if ctrl_c or place.error:
+                        break
+            if place.error:
+                raise place.error
+        if ctrl_c:
+            raise KeyboardInterrupt
         seal(temporary)
         replace_safely(temporary, path)
 
@@ -277,6 +289,75 @@ def write_part(path: Path, teacher: TeacherRecord, molecule: MoleculeData) -> No
     with _disk_errors(path, temporary):
         temporary.write_bytes(image + seal_of(image))
         replace_safely(temporary, path)
+
+
+class PatientFile(io.RawIOBase):
+    """A file that never refuses to be written: what the disk does not take stays in memory.
+
+    HDF5 keeps a file open that it could not write, tries again at the end of the program, and then
+    crashes it. So HDF5 is never told: ``error`` holds the disk's first refusal, and who writes
+    looks at it now and then.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._place = 0
+        self._size = raw.seek(0, os.SEEK_END)
+        self._kept: list[tuple[int, bytes]] = []
+        self.error: OSError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, data: Any, /) -> int:
+        block = bytes(data)
+        written = 0
+        if self.error is None:
+            try:
+                self._raw.seek(self._place)
+                while written < len(block):
+                    written += self._raw.write(block[written:]) or 0
+            except OSError as error:
+                self.error = error
+        if self.error is not None:
+            self._kept.append((self._place, block))
+        self._place += len(block)
+        self._size = max(self._size, self._place)
+        return len(block)
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        self._raw.seek(self._place)
+        count = 0
+        while count < len(view):
+            now = self._raw.readinto(view[count:])
+            if not now:
+                break
+            count += now
+        view[count:] = bytes(len(view) - count)  # beyond the end of what the disk has taken
+        for start, block in self._kept:
+            first, last = max(start, self._place), min(start + len(block), self._place + len(view))
+            if first < last:
+                view[first - self._place : last - self._place] = block[first - start : last - start]
+        self._place += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._size = self._place if size is None else size
+        if self.error is None:
+            try:
+                self._raw.truncate(self._size)
+            except OSError as error:
+                self.error = error
+        return self._size
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 @contextmanager

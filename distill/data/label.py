@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,10 +20,8 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +36,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from distill.data.dataset import (
     Dataset,
@@ -51,14 +47,18 @@ from distill.data.dataset import (
     write_part,
 )
 from distill.data.molecules import Molecule, geometry_problem
-from distill.data.sampling import TEACHER, Frame, Sampling, sample
+from distill.data.sampling import TEACHER, Frame, Sampling, TakesTooLong, not_as_asked, sample
+from distill.data.workers import executor
 from distill.errors import DistillError
 from distill.teacher.base import Label, Teacher, TeacherSpec
 
 Work = Sampling | Sequence[Frame]
 Task = tuple[Molecule, Work]
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+TOO_LONG = "no geometry in time"
+"""So begins the reason where the other tasks of the molecule need not be tried."""
+PATIENCE = 2.0
+"""Seconds after Ctrl-C in which what is being labelled may still be done."""
 
 
 @dataclass(frozen=True)
@@ -101,23 +101,28 @@ def label(
         failures: Counter[str] = Counter()
 
         def finished(key: str, result: MoleculeData) -> None:
-            store.add(key, result)
-            del remaining[key]
-            counts["labelled"] += len(result)
-            failures.update(result.failed_reason)
-            meter.advance(_size(todo[key][1]), sum(failures.values()))
+            if key not in remaining:  # given up meanwhile, with the rest of its molecule
+                return
+            keys = [key]
+            if any(reason.startswith(TOO_LONG) for reason in result.failed_reason):
+                molecule = remaining[key][0]
+                keys += [k for k, (m, _) in remaining.items() if m is molecule and k != key]
+            for one in keys:
+                store.add(one, replace(result, tasks=(one,)))
+                _, work = remaining.pop(one)
+                counts["labelled"] += len(result)
+                failures.update(result.failed_reason)
+                meter.advance(_size(work), sum(failures.values()))
 
         size = sum(_size(work) for _, work in remaining.values())
         try:
             with _Meter(size, progress and bool(remaining)) as meter:
+                meter.say(not_as_asked(remaining.values()))
                 _run_all(remaining, store, teacher, scheduler, workers, finished)
         finally:
             store.merge()
-    failed = sum(failures.values())
-    if failed and not counts["labelled"] and not _frames(Path(path)):
-        reason, _ = failures.most_common(1)[0]
-        raise DistillError(f"Not one of {failed} geometries could be labelled: {reason}.")
-    return LabelReport(counts["labelled"], failed, before, dict(failures))
+    _check_any(Path(path))
+    return LabelReport(counts["labelled"], sum(failures.values()), before, dict(failures))
 
 
 def task_key(molecule: Molecule, work: Work) -> str:
@@ -151,6 +156,8 @@ def run_task(molecule: Molecule, work: Work, spec: TeacherSpec) -> MoleculeData:
     if isinstance(work, Sampling):
         try:
             frames = sample(molecule, work, _load(spec) if work.md == TEACHER else None)
+        except TakesTooLong as error:
+            failed.append((np.full((len(molecule), 3), np.nan), f"{TOO_LONG}: {error}"))
         except (DistillError, RuntimeError, ValueError) as error:  # RDKit raises the latter two
             failed.append((np.full((len(molecule), 3), np.nan), f"no geometry: {error}"))
     else:
@@ -241,9 +248,9 @@ def _run_all(
     while remaining:
         left = len(remaining)
         try:
-            with _executor(scheduler, workers, left) as (pool, width):
+            with executor(scheduler, workers, left) as (pool, width):
                 store.sign(*pool.submit(_identify, spec).result())
-                _run(pool, 2 * width, list(remaining.items()), spec, finished)
+                _run(pool, 2 * width, remaining, spec, finished)
         except BrokenExecutor as error:
             deaths = 1 if len(remaining) < left else deaths + 1
             if deaths == 3:
@@ -257,12 +264,12 @@ def _run_all(
 def _run(
     pool: Executor,
     width: int,
-    tasks: list[tuple[str, Task]],
+    remaining: dict[str, Task],
     spec: TeacherSpec,
     finished: Callable[[str, MoleculeData], None],
 ) -> None:
     """Keep ``width`` tasks under way; a longer queue would only cost memory."""
-    queue = iter(tasks)
+    queue = iter(list(remaining.items()))
     running: dict[Future[MoleculeData], tuple[str, Molecule]] = {}
 
     def collect(futures: Iterable[Future[MoleculeData]]) -> None:
@@ -289,6 +296,8 @@ def _run(
     try:
         while True:
             for key, (molecule, work) in queue:
+                if key not in remaining:
+                    continue
                 running[pool.submit(run_task, molecule, work, spec)] = (key, molecule)
                 if len(running) >= width:
                     break
@@ -296,99 +305,10 @@ def _run(
                 return
             collect(wait(running, return_when=FIRST_COMPLETED).done)
     except KeyboardInterrupt:
-        for future in running:
-            future.cancel()
-        collect([f for f in wait(running).done if not f.cancelled() and not f.exception()])
+        # what is about to be done; who leaves the executor ends the others
+        done = wait(running, PATIENCE).done
+        collect([f for f in done if not f.cancelled() and not f.exception()])
         raise
-
-
-@contextmanager
-def _executor(
-    scheduler: str | None, workers: int | None, tasks: int
-) -> Iterator[tuple[Executor, int]]:
-    """An executor and how many tasks it runs at once."""
-    if scheduler is not None:
-        with _dask(scheduler) as found:
-            yield found
-        return
-    count = min(workers if workers is not None else os.cpu_count() or 1, tasks)
-    if count == 0:
-        yield _Here(), 1
-        return
-    with children_of_one_thread():
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(count, context, initializer=follow_parent) as pool:
-            try:
-                yield pool, count
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-@contextmanager
-def children_of_one_thread() -> Iterator[None]:
-    """Processes started within use one thread each: more of them would wait for each other.
-
-    A label of imatinib by GFN2-xTB took three times the processor time where each of two processes
-    had two threads on two cores.
-    """
-    # children read these when they load their libraries, so they must stand there before
-    old = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in old.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[tuple[Executor, int]]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise DistillError(
-            "--scheduler needs Dask; `pip install 'mlff-distiller[dask]'`."
-        ) from error
-    try:
-        client = Client(address, timeout=15)
-    except (OSError, ValueError) as error:
-        raise DistillError(
-            f"No Dask scheduler answers at {address}; start one with `dask scheduler`."
-        ) from error
-    with client:
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise DistillError(f"The Dask cluster at {address} has no workers; start some.")
-        yield client.get_executor(pure=False), threads
-
-
-class _Here(Executor):
-    """Runs each task at once, in this process."""
-
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-        """Run now."""
-        future: Future[object] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def follow_parent() -> None:
-    """In a new worker: Ctrl-C is the parent's affair, and a killed parent takes us along."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 class _Store:
@@ -401,6 +321,7 @@ class _Store:
         self._settings = spec.settings
         self._teacher: TeacherRecord | None = None
         self._known: dict[str, tuple[np.ndarray, int]] = {}
+        self._writable = True
         self.done: set[str] = set()
 
     def __enter__(self) -> _Store:
@@ -412,6 +333,9 @@ class _Store:
             raise DistillError(f"Cannot write beside {self.path}: {error.strerror}.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # the run before may have cleared its folder away since this one opened the lock
+            if not os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self._lock.name)):
+                raise OSError
         except OSError as error:
             self._lock.close()
             raise DistillError(
@@ -483,11 +407,20 @@ class _Store:
     def add(self, key: str, result: MoleculeData) -> None:
         """Keep the result of a task."""
         assert self._teacher is not None
-        write_part(self.folder / f"{key}.h5", self._teacher, result)
+        try:
+            write_part(self.folder / f"{key}.h5", self._teacher, result)
+        except DistillError:
+            self._writable = False
+            raise
         self.done.add(key)
 
     def merge(self) -> None:
-        """Bring the parts into the file and clear them away."""
+        """Bring the parts into the file and clear them away.
+
+        They stay where they are when the disk has just refused one: so it would refuse the file.
+        """
+        if not self._writable:
+            return
         parts = sorted(self.folder.glob("*.h5"))
         if parts:
             assert self._teacher is not None
@@ -501,9 +434,23 @@ def _each(parts: list[Path]) -> Iterator[MoleculeData]:
             yield from dataset
 
 
-def _frames(path: Path) -> int:
+def gather(path: Path, teacher: TeacherSpec) -> None:
+    """Bring into ``path`` what a killed run has left beside it."""
+    if path.with_name(path.name + ".parts").is_dir():
+        with _Store(path, teacher) as store:
+            store.merge()
+
+
+def _check_any(path: Path) -> None:
+    """Raise DistillError, naming the commonest reason, when the file has failures alone."""
+    if not path.is_file():  # there was nothing to do
+        return
     with Dataset.open(path) as dataset:
-        return dataset.frames
+        if dataset.frames or not dataset.failures:
+            return
+        reasons = Counter(reason for molecule in dataset for reason in molecule.failed_reason)
+    reason, _ = reasons.most_common(1)[0]
+    raise DistillError(f"Not one of {reasons.total()} geometries could be labelled: {reason}.")
 
 
 def _size(work: Work) -> int:
@@ -542,6 +489,11 @@ class _Meter:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def say(self, sentence: str) -> None:
+        """Tell the user something, if anything is shown at all."""
+        if self._shown and sentence:
+            self._console.print(Text(sentence, style="yellow"), soft_wrap=True)
 
     def advance(self, frames: int, failed: int) -> None:
         """``frames`` more are done, ``failed`` in all have failed."""

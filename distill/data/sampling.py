@@ -9,7 +9,7 @@ where it has no parameters, UFF (Rappé et al., J. Am. Chem. Soc. 114, 10024 (19
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -25,12 +25,24 @@ from distill.data.distort import displaced, handed, hopped, placed, stretched, t
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
+from distill.stop import hears_ctrl_c
 from distill.teacher.base import Teacher
 
 Forces = Callable[[np.ndarray], np.ndarray]
 
 FORCE_FIELD = "force-field"
 TEACHER = "teacher"
+STAND_IN = "tiny"
+"""The shipped student that moves what no force field can: it needs no bonds."""
+EMBEDDING_SECONDS = 30
+"""RDKit gets this long for the conformers of a molecule, twice; drugs take one, at most."""
+
+
+class TakesTooLong(DistillError):
+    """A molecule that a library cannot do in the time it is given."""
+
+
+_too_long: dict[tuple[str, str | None], str] = {}
 
 
 @dataclass(frozen=True)
@@ -172,10 +184,11 @@ def chunks(
 def _dynamics(
     molecule: Molecule, sampling: Sampling, rng: np.random.Generator, teacher: Teacher | None
 ) -> list[Frame]:
-    """The frames of the MD, or displacements where the bonds are unknown."""
-    if molecule.rdmol is None:
-        return _scattered(molecule, sampling, rng)
-    starts = starts_of(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
+    """The frames of the MD, or displacements where nothing can move the molecule."""
+    mols = []
+    if molecule.rdmol is not None:
+        mols = starts_of(molecule, sampling.conformers, int(rng.integers(2**31 - 1)))
+    starts = [m.GetConformer().GetPositions() for m in mols] or _given(molecule, sampling)
     segments = [(start, t) for start in starts for t in sampling.temperatures]
     # frames dealt out to (conformer, temperature); a different order for each molecule, so that
     # a few frames a molecule do not always come from the lowest temperatures
@@ -183,21 +196,20 @@ def _dynamics(
     order = rng.permutation(len(segments))
     for k in range(sampling.frames):
         share[order[k % len(segments)]] += 1
-    if sampling.md not in (FORCE_FIELD, TEACHER):
-        return _student_dynamics(molecule, sampling, segments, share, rng)
-    try:
-        if sampling.md == TEACHER:
-            name, forces = "teacher-md", _teacher_forces(molecule, teacher)
-        else:
-            name, forces = force_field(starts[0])
-    except DistillError:
-        if molecule.positions:  # unusual bonds, or bonds that were guessed wrongly
-            return _scattered(molecule, sampling, rng)
-        raise
+    mover = moved_by(molecule, sampling)
+    if mover not in (FORCE_FIELD, TEACHER):
+        found = _student_dynamics(molecule, sampling, mover, segments, share, rng) if mover else []
+        if found or mover == sampling.md:
+            return found
+        return _scattered(molecule, sampling, rng)  # the stand-in cannot hold this molecule
+    if mover == TEACHER:
+        name, forces = "teacher-md", _teacher_forces(molecule, teacher)
+    else:
+        name, forces = force_field(mols[0])
     frames = []
     for k, (start, temperature) in enumerate(segments):
         if k % len(sampling.temperatures) == 0:
-            positions = start.GetConformer().GetPositions()
+            positions = start
             velocities = np.zeros_like(positions)
         if not share[k]:
             continue
@@ -209,6 +221,81 @@ def _dynamics(
                 positions, velocities = next(steps)
             frames.append(Frame(positions.copy(), name, temperature))
     return frames
+
+
+def moved_by(molecule: Molecule, sampling: Sampling) -> str:
+    """Whose MD it will be: as the sampling says; but where that is a force field and there is none,
+    STAND_IN, if it knows the elements and the charge, else nobody's: an empty string.
+
+    A hydrogen atom bound to nothing is nothing that it knows, either: it would fly away.
+    """
+    if sampling.md != FORCE_FIELD or _has_force_field(molecule):
+        return sampling.md
+    from distill.data.student_md import bonded_pairs  # late: sampling alone does without torch
+
+    hydrogen = molecule.numbers == 1
+    if len(molecule) > 1 and not all(
+        bonded_pairs(molecule.numbers, geometry)[hydrogen].any(axis=1).all()
+        for geometry in molecule.positions
+    ):
+        return ""
+    student = _student(STAND_IN)
+    try:
+        student.check_elements(molecule.numbers)
+        student.check_charge(molecule.charge)
+    except DistillError:
+        return ""
+    return STAND_IN
+
+
+def not_as_asked(tasks: Iterable[tuple[Molecule, Any]]) -> str:
+    """A sentence for each way in which tasks' MD will be another than was asked for, or none."""
+    moved: dict[str, list[str]] = {STAND_IN: [], "": []}
+    seen: set[str] = set()
+    for molecule, work in tasks:
+        if isinstance(work, Sampling) and work.frames and molecule.name not in seen:
+            seen.add(molecule.name)
+            mover = moved_by(molecule, work)
+            if mover != work.md:
+                moved[mover].append(molecule.name)
+    what = {
+        STAND_IN: f"the student {STAND_IN} does, at the same temperatures",
+        "": f"and the student {STAND_IN} does not know it, so there is no MD, only the given "
+        "geometries with their atoms displaced a little, of no temperature (`distill label --md` "
+        "takes a student that knows it, or teacher)",
+    }
+    return "\n".join(
+        f"{_listed(names)}: the bonds are unknown or unusual, so no force field can move the "
+        f"atoms; {what[mover]}. An SDF file with the bonds mends this."
+        for mover, names in moved.items()
+        if names
+    )
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _has_force_field(molecule: Molecule) -> bool:
+    mol_ = molecule.rdmol
+    return mol_ is not None and (
+        quietly(rdForceFieldHelpers.UFFHasAllMoleculeParams, mol_)
+        or quietly(rdForceFieldHelpers.MMFFHasAllMoleculeParams, mol_)
+    )
+
+
+def _given(molecule: Molecule, sampling: Sampling) -> list[np.ndarray]:
+    """The user's geometries that MD starts from."""
+    if not molecule.positions:
+        raise DistillError(f"{molecule.name} has neither bonds nor a geometry to start from.")
+    return [molecule.positions[k] for k in _spread(len(molecule.positions), sampling.conformers)]
+
+
+def _spread(available: int, wanted: int) -> list[int]:
+    """The indices of at most ``wanted``, from first to last."""
+    chosen = np.linspace(0, available - 1, min(wanted, available)).round().astype(int)
+    return [int(k) for k in chosen]
 
 
 def _teacher_forces(molecule: Molecule, teacher: Teacher | None) -> Forces:
@@ -228,14 +315,15 @@ def _teacher_forces(molecule: Molecule, teacher: Teacher | None) -> Forces:
 def _student_dynamics(
     molecule: Molecule,
     sampling: Sampling,
-    segments: Sequence[tuple[Chem.Mol, float]],
+    mover: str,
+    segments: Sequence[tuple[np.ndarray, float]],
     share: np.ndarray,
     rng: np.random.Generator,
 ) -> list[Frame]:
     """share[k] frames of each (conformer, temperature), from replicas that move at once."""
     from distill.data.student_md import student_md  # late: sampling alone does without torch
 
-    student = _student(sampling.md)
+    student = _student(mover)
     student.check_elements(molecule.numbers)
     student.check_charge(molecule.charge)
     walked = [k for k in range(len(segments)) if share[k]]
@@ -243,7 +331,7 @@ def _student_dynamics(
     taken = student_md(
         student,
         molecule.numbers,
-        [segments[k][0].GetConformer().GetPositions() for k in walked],
+        [segments[k][0] for k in walked],
         [segments[k][1] for k in walked],
         frames=int(share.max()),
         steps_between=sampling.steps_between,
@@ -325,12 +413,15 @@ def starts_of(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
     """One Mol a conformer: the user's geometries first, then relaxed ETKDG conformers."""
     assert molecule.rdmol is not None
     starts = []
-    spread = np.linspace(0, len(molecule.positions) - 1, min(count, len(molecule.positions)))
-    for k in spread.round().astype(int):
+    for k in _spread(len(molecule.positions), count):
         starts.append(_relaxed(placed(molecule.rdmol, molecule.positions[k])))
     # ETKDG puts the fragments of a complex on top of each other
     if len(starts) < count and len(Chem.GetMolFrags(molecule.rdmol)) == 1:
-        starts += _conformers(molecule, count - len(starts), seed)
+        try:
+            starts += _conformers(molecule, count - len(starts), seed)
+        except TakesTooLong:
+            if not starts:
+                raise
     if not starts:
         raise DistillError(
             f"RDKit finds no conformer of {molecule.name}; give a geometry (SDF or XYZ) instead."
@@ -340,14 +431,29 @@ def starts_of(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
 
 def _conformers(molecule: Molecule, count: int, seed: int) -> list[Chem.Mol]:
     assert molecule.rdmol is not None
+    key = (molecule.name, molecule.smiles)
+    if key in _too_long:  # tried once in this process
+        raise TakesTooLong(_too_long[key])
     embedded = Chem.Mol(molecule.rdmol, True)
     settings: Any = rdDistGeom.ETKDGv3()  # RDKit's type stubs forbid setting its attributes
     settings.randomSeed = seed
     settings.numThreads = 1
-    found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
+    settings.timeout = EMBEDDING_SECONDS
+
+    def embed(wanted: int) -> tuple[list[int], bool]:
+        ended = list(hears_ctrl_c(rdDistGeom.EmbedMultipleConfs, embedded, wanted, settings))
+        return [k for k in ended if k >= 0], -1 in ended  # -1: it took too long
+
+    found, late = embed(count)
     if not found:  # cages and large rings
         settings.useRandomCoords = True
-        found = list(rdDistGeom.EmbedMultipleConfs(embedded, count, settings))
+        found, late = embed(1 if late else count)
+    if late:
+        _too_long[key] = (
+            f"RDKit finds no conformer of {molecule.name} within {EMBEDDING_SECONDS} s; "
+            "give a geometry (SDF or XYZ) instead"
+        )
+        raise TakesTooLong(_too_long[key])
     return [_relaxed(Chem.Mol(embedded, False, identifier)) for identifier in found]
 
 
@@ -365,9 +471,12 @@ def _relaxed(start: Chem.Mol) -> Chem.Mol:
 
 
 def _scattered(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:
-    """Displaced copies of the user's geometries, for a molecule whose bonds are unknown."""
+    """Displaced copies of the user's geometries, for a molecule that nothing can move."""
     if not molecule.positions:
-        raise DistillError(f"{molecule.name} has neither bonds nor a geometry to start from.")
+        raise DistillError(
+            f"Neither MMFF94, UFF nor the student {STAND_IN} can move {molecule.name}; give a "
+            "geometry (SDF or XYZ), or MD by another student or the teacher"
+        )
     frames = []
     for k in range(sampling.frames):
         start = molecule.positions[k % len(molecule.positions)]

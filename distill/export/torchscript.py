@@ -1,5 +1,6 @@
 """TorchScript: one file that libtorch runs, from Python or C++."""
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -23,4 +24,7 @@ def export_torchscript(student: Student, path: str | Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather export otherwise
         scripted = torch.jit.script(student.eval())
     with whole_file(path) as place:
-        torch.jit.save(scripted, str(place), _extra_files={CARD: json.dumps(student.card)})
+        # torch ends the program where it cannot write a file itself
+        archive = io.BytesIO()
+        torch.jit.save(scripted, archive, _extra_files={CARD: json.dumps(student.card)})
+        place.write_bytes(archive.getvalue())

@@ -14,7 +14,7 @@ from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
-from distill.hold import hold
+from distill.lock import sole_user
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
 from distill.train.checkpoints import first_line
@@ -55,28 +55,31 @@ def train_from_datasets(
     """
     config = resolve_device(config)
     check_writable(out)
-    student = load_student(start) if start else Student.untrained(size, config.seed)
-    if start and student.config.size != size:
-        raise DistillError(f"{start} has size {student.config.size}, not {size}; leave out --size.")
-    labels = read_sources(data, valid, keys)
-    for frame in [*labels.frames, *(labels.valid or [])]:
-        student.check_elements(frame.numbers)
-    if valid is None or labels.valid is None:
-        split = hold_out(labels.frames, config.seed)
-    else:
-        check_valid(labels.frames, labels.valid, str(valid))
-        split = Split(labels.frames, labels.valid, f"the file {valid.name}")
-    settings = {
-        "size": size,
-        "start": start,
-        "data": [path.name for path in labels.files],
-        "valid": valid.name if valid else None,
-        "geometries": [len(split.train), len(split.valid)],
-        "teacher": asdict(labels.teacher),
-    }
-    train_graphs, valid_graphs = (graphs(part, student) for part in (split.train, split.valid))
-    open_folder(out, settings, resume)
-    with hold(out) if first_rank() else nullcontext():
+    # the other processes of one training run this function, too
+    with sole_user(out) if first_rank() else nullcontext():
+        student = load_student(start) if start else Student.untrained(size, config.seed)
+        if start and student.config.size != size:
+            raise DistillError(
+                f"{start} has size {student.config.size}, not {size}; leave out --size."
+            )
+        labels = read_sources(data, valid, keys)
+        for frame in [*labels.frames, *(labels.valid or [])]:
+            student.check_elements(frame.numbers)
+        if valid is None or labels.valid is None:
+            split = hold_out(labels.frames, config.seed)
+        else:
+            check_valid(labels.frames, labels.valid, str(valid))
+            split = Split(labels.frames, labels.valid, f"the file {valid.name}")
+        settings = {
+            "size": size,
+            "start": start,
+            "data": [path.name for path in labels.files],
+            "valid": valid.name if valid else None,
+            "geometries": [len(split.train), len(split.valid)],
+            "teacher": asdict(labels.teacher),
+        }
+        train_graphs, valid_graphs = (graphs(part, student) for part in (split.train, split.valid))
+        open_folder(out, settings, resume)
         taught = student.card.get("teacher", {}).get("name") if start else None
         if taught in (None, OWN) or taught != labels.teacher.name:
             fit_reference(student, train_graphs)

@@ -1,5 +1,10 @@
 """The dataset file: what goes in comes out, units are named, foreign files are refused."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -198,3 +203,63 @@ def test_any_nonsense_inside_is_a_sentence(
             assert "damaged" in str(error)
     with pytest.raises(DistillError):
         read_frames(path)
+
+
+FULL = """
+import signal, sys
+import resource
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.dataset import MoleculeData, TeacherRecord, write
+from distill.errors import DistillError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the limit then gives an OSError, as a full disk
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+x = np.zeros((400, 3, 3), np.float32)
+data = [
+    MoleculeData(f"{k}", "O", 0, np.array([8, 1, 1]), x, x[:, 0, 0].astype(float), x, x[:, 0, 0],
+                 np.array(["md"] * 400, dtype=object))
+    for k in range(20)
+]
+try:
+    write(Path(sys.argv[1]), TeacherRecord("gfn2-xtb", "tblite 0.8.0", True), data)
+except DistillError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+@pytest.mark.parametrize("limit", [500, 3000, 40_000, 200_000])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, rng: np.random.Generator, limit: int) -> None:
+    """At whatever byte it fills up; HDF5 itself would crash the program at its end."""
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 3)])
+    before = path.read_bytes()
+    result = subprocess.run(
+        [sys.executable, "-c", FULL, str(path), str(limit)], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2, result
+    assert "Cannot write" in result.stdout and result.stdout.count("\n") == 1
+    assert not result.stderr
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_while_it_is_written(tmp_path: Path, rng: np.random.Generator) -> None:
+    """HDF5 is not interrupted in the middle of a molecule, and the old file stays."""
+    path = tmp_path / "set.h5"
+    write(path, TEACHER, [made(rng, "water", 3)])
+    before = path.read_bytes()
+
+    def interrupted() -> Iterator[MoleculeData]:
+        yield made(rng, "first", 3)
+        os.kill(os.getpid(), signal.SIGINT)
+        yield made(rng, "second", 3)
+        raise AssertionError("too late")
+
+    with pytest.raises(KeyboardInterrupt):
+        write(path, TEACHER, interrupted())
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -19,6 +19,7 @@ from tblite.ase import TBLite
 
 from distill.data import Dataset, Frame, Molecule, Sampling, chunks, from_smiles, label, sample
 from distill.data.label import Task, run_task, task_key
+from distill.data.sampling import TakesTooLong
 from distill.errors import DistillError
 from distill.teacher import TeacherSpec
 
@@ -254,6 +255,25 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path, tasks: list
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DistillError, match="Cannot write"):
         label(tasks[:1], GFN2, tmp_path / "file" / "set.h5", workers=0, progress=False)
+
+
+def test_the_rest_of_a_hopeless_molecule_is_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what failed alone is an error in the next run, too, not a success with 0 geometries."""
+    tried: list[str] = []
+
+    def late(molecule: Molecule, *_: object) -> list[Frame]:
+        tried.append(molecule.name)
+        raise TakesTooLong("RDKit finds no conformer in time")
+
+    monkeypatch.setattr(sys.modules["distill.data.label"], "sample", late)
+    path, tasks = tmp_path / "set.h5", chunks(from_smiles("CCO"), Sampling(frames=100))
+    assert len(tasks) == 5
+    for _ in range(2):
+        with pytest.raises(DistillError, match="Not one of 5 .*no conformer in time"):
+            label(tasks, GFN2, path, workers=0, progress=False)
+    assert len(tried) <= 2  # that many are under way at once
 
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path, tasks: list[Task]) -> None:

@@ -1,21 +1,37 @@
 """Sampled geometries: physical, reproducible, from every temperature, the right number."""
 
+import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase.data import atomic_masses, covalent_radii
 from ase.units import kB
-from rdkit.Chem import rdMolTransforms
+from rdkit import Chem
+from rdkit.Chem import AllChem, rdDistGeom, rdMolTransforms
 from scipy.spatial.distance import pdist, squareform
 
 from distill.data.distort import placed
 from distill.data.molecules import Molecule, from_smiles
-from distill.data.sampling import Sampling, chunks, force_field, langevin, sample, starts_of
+from distill.data.sampling import (
+    Sampling,
+    TakesTooLong,
+    chunks,
+    force_field,
+    langevin,
+    not_as_asked,
+    sample,
+    starts_of,
+)
 from distill.errors import DistillError
+from distill.teacher import TeacherSpec
 
 QUICK = {"steps_between": 10, "equilibration": 10}
 ETHANOL = from_smiles("CCO")
+ENDLESS = "CCSCc1ccc2c(c1)c1c3c(c4c5cc(CSCC)ccc5n5c4c1n2[C@@H]1C[C@H](C(=O)OOC)[C@]5(C)O1)CNC3=O"
+"""RDKit's issue 4765: it looks for conformers for ever."""
+sampling_module = sys.modules["distill.data.sampling"]
 
 
 def test_number_sources_and_temperatures() -> None:
@@ -208,6 +224,71 @@ def test_without_bonds_the_given_geometry_is_displaced() -> None:
     assert len(frames) == 6
     for frame in frames[1:]:
         assert 0 < np.abs(frame.positions - geometry).max() < 0.6
+
+
+def test_without_bonds_a_student_moves_the_atoms() -> None:
+    """At the temperatures asked for; where none knows the elements, that is said."""
+    geometry = sample(ETHANOL, Sampling(frames=1, **QUICK))[0].positions
+    plan = Sampling(frames=12, displaced=0.0, temperatures=(200.0, 400.0), **QUICK)
+    unknown = Molecule("ethanol", ETHANOL.numbers, positions=(geometry,))
+    frames = sample(unknown, plan)
+    assert Counter(f.source for f in frames) == {"given": 1, "student-md": 12}
+    assert Counter(f.temperature for f in frames) == {0: 1, 200: 6, 400: 6}
+    moved = [np.abs(pdist(f.positions) - pdist(geometry)).max() for f in frames[1:]]
+    assert min(moved) > 0.01
+    telling = not_as_asked([(unknown, plan), (unknown, plan), (ETHANOL, plan)])
+    assert telling.count("ethanol") == 1 and "tiny" in telling and "SDF" in telling
+
+    numbers = np.where(ETHANOL.numbers == 6, 14, ETHANOL.numbers)  # silicon
+    strange = Molecule("strange", numbers, positions=(geometry,))
+    assert {f.source for f in sample(strange, plan)} == {"given", "displaced"}
+    assert "no temperature" in not_as_asked([(strange, plan)])
+    assert not not_as_asked([(ETHANOL, plan), (ETHANOL, [])])
+
+
+def test_without_bonds_the_teacher_moves_the_atoms() -> None:
+    geometry = sample(ETHANOL, Sampling(frames=1, **QUICK))[0].positions
+    unknown = Molecule("ethanol", ETHANOL.numbers, positions=(geometry,))
+    plan = Sampling(frames=2, displaced=0.0, md="teacher", temperatures=(300.0,),
+                    steps_between=2, equilibration=2, thinning=0.0)  # fmt: skip
+    frames = sample(unknown, plan, TeacherSpec().load())
+    assert [f.source for f in frames] == ["given", "teacher-md", "teacher-md"]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two seconds for an embedding; what is asked of RDKit."""
+    asked: list[int] = []
+    embed = rdDistGeom.EmbedMultipleConfs
+
+    def watched(mol: object, count: int, settings: object) -> object:
+        asked.append(count)
+        return embed(mol, count, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sampling_module, "EMBEDDING_SECONDS", 1)
+    monkeypatch.setattr(sampling_module, "_too_long", {})
+    monkeypatch.setattr(rdDistGeom, "EmbedMultipleConfs", watched)
+    return asked
+
+
+def test_an_embedding_without_end_is_given_up_once(hurried: list[int]) -> None:
+    molecule = from_smiles(ENDLESS)
+    for seed in range(3):
+        with pytest.raises(TakesTooLong, match="give a geometry"):
+            sample(molecule, Sampling(frames=2, seed=seed))
+    assert hurried == [2, 1]  # as usual, then one from random coordinates; and never again
+
+
+def test_a_given_geometry_spares_an_endless_embedding(hurried: list[int]) -> None:
+    """Further conformers cannot be made of it, but MD can start from what is there."""
+    molecule = from_smiles(ENDLESS)
+    assert molecule.rdmol is not None
+    flat = Chem.Mol(molecule.rdmol)
+    AllChem.Compute2DCoords(flat)
+    positions = flat.GetConformer().GetPositions()
+    positions[:, 2] = np.random.default_rng(1).normal(size=len(positions))
+    given = replace(molecule, positions=(positions,))
+    assert len(starts_of(given, 3, 1)) == 1
 
 
 def test_duplicates_are_thinned() -> None:

@@ -11,7 +11,7 @@ from distill.data.dataset import MoleculeData, TeacherRecord, write
 from distill.errors import DistillError
 from distill.evaluate import evaluate
 from distill.evaluate.frames import LabelledFrame, read_frames
-from distill.hold import hold
+from distill.lock import sole_user
 from distill.student import Student, load_student, save_student
 from distill.train.config import TrainConfig
 from distill.train.from_datasets import hold_out, train_from_datasets
@@ -152,7 +152,7 @@ def test_a_charge_of_its_own_is_refused_before_the_training(
 def test_two_trainings_do_not_share_a_folder(dataset: Path, tmp_path: Path) -> None:
     arguments = ([dataset], tmp_path / "s", QUICK)
     train_from_datasets(*arguments, size="ultra-tiny", progress=False)
-    with hold(tmp_path / "s"), pytest.raises(DistillError, match="Another process is writing"):
+    with sole_user(tmp_path / "s"), pytest.raises(DistillError, match="Another run is at work"):
         train_from_datasets(*arguments, size="ultra-tiny", resume=True, progress=False)
 
 

@@ -1,0 +1,26 @@
+"""The program ``distill``: ready for Ctrl-C before the imports that take their time."""
+
+import os
+import signal
+
+
+def main() -> None:
+    """The entry point."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in the background of a script
+    if not ignored:
+        signal.signal(signal.SIGINT, _nothing_begun)
+    signal.signal(signal.SIGTERM, _nothing_begun)
+    from distill.cli import main as program
+
+    if not ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    program()
+
+
+def _nothing_begun(number: int, frame: object) -> None:
+    os.write(2, b"Stopped; nothing was begun.\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    main()
