@@ -76,14 +76,14 @@ class PySCFTeacher:
 
         self._gpu = _wants_gpu(self._options["device"])
         with _quiet(self._options["threads"]):
-            self._method = find_method(functional, basis)
+            self._method = find_method(functional)
             self._basis = find_basis(basis)
             self._try_out(functional)
         self.version = _version(self._method.dispersion is not None, self._gpu)
         self._last: tuple[object, Any] | None = None
 
     def label(self, geometries: Sequence[Atoms]) -> list[Label]:
-        """Label geometries one by one; the SCF starts from the last density of the same molecule."""
+        """Label geometries one by one, starting from the last density of the same molecule."""
         labels = []
         with _quiet(self._options["threads"]):
             for atoms in geometries:
@@ -162,7 +162,6 @@ class PySCFTeacher:
             field.grids.level = grids
             field.nlcgrids.level = min(grids, field.nlcgrids.level)
         field.disp = method.dispersion
-        field.chkfile = None
         field.max_cycle = self._options["max_cycle"]
         field.conv_tol = self._options["conv_tol"]
         # element by element: PySCF's own choice by the name of the basis set fails for a molecule
@@ -256,12 +255,13 @@ def _reason(error: Exception) -> str:
 @contextmanager
 def _quiet(threads: int) -> Iterator[None]:
     """PySCF with so many threads, without its warnings, its large files in a place of our own."""
-    from pyscf import lib
+    from pyscf import lib, scf
 
     with (
         warnings.catch_warnings(),
         lib.with_omp_threads(threads),
         lib.temporary_env(lib.param, TMPDIR=str(_scratch())),
+        lib.temporary_env(scf.hf, MUTE_CHKFILE=True),
     ):
         warnings.simplefilter("ignore")
         yield

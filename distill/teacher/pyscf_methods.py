@@ -46,7 +46,7 @@ class Method:
     dispersion: str | None
 
 
-def find_method(functional: str, basis: str) -> Method:
+def find_method(functional: str) -> Method:
     """The method that a name in lower case stands for.
 
     Raises DistillError with close names for one that PySCF does not know, and for one whose
@@ -54,10 +54,10 @@ def find_method(functional: str, basis: str) -> Method:
     """
     from pyscf.scf.dispersion import parse_dft
 
-    if functional.endswith("-3c") and basis != "vdzp":
+    if functional.endswith("-3c"):
         raise DistillError(
-            f"PySCF has no {functional} with {basis}: of the 3c methods it has "
-            "pyscf:wb97x-3c/vdzp, whose basis set comes with `pip install basis_set_exchange`."
+            f"PySCF does not bring all parts of {functional} (basis set, dispersion, corrections); "
+            "choose another method, for example pyscf:r2scan-d4/def2-svp."
         )
     try:
         xc, nlc, dispersion = AS_PUBLISHED.get(functional) or parse_dft(functional)
