@@ -164,9 +164,12 @@ class PySCFTeacher:
         field.disp = method.dispersion
         field.max_cycle = self._options["max_cycle"]
         field.conv_tol = self._options["conv_tol"]
-        # element by element: PySCF's own choice by the name of the basis set fails for a molecule
-        # with one element that the fitting basis lacks
-        field = field.density_fit(auxbasis=df.make_auxbasis(molecule, xc=method.xc))
+        # PySCF's own choice of fitting functions, but element by element: it fails for a molecule
+        # with an element that they lack, where others can be generated for that one.
+        xc = method.xc
+        if not df.addons.predefined_auxbasis(molecule, molecule.basis, xc):
+            xc = "hf"  # its functions serve too, and err less than generated ones
+        field = field.density_fit(auxbasis=df.make_auxbasis(molecule, xc=xc))
         return field.to_gpu() if self._gpu else field
 
     def _try_out(self, functional: str) -> None:
