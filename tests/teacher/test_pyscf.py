@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pickle
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -182,6 +183,16 @@ def test_an_scf_that_does_not_converge_is_recorded() -> None:
 def test_a_wrong_name_or_option_is_refused_at_loading(name, options, words) -> None:
     with pytest.raises(DistillError, match=words):
         TeacherSpec(name, options=options).load()
+
+
+def test_the_names_in_the_docs_load_and_one_label_runs_with_its_options() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text()
+    names = set(re.findall(r"pyscf:[a-z0-9-]+/[a-z0-9-]+", page))
+    assert len(names) >= 5
+    for name in names:
+        assert load_teacher(name).name == name
+    options = {"grids": "4", "memory": "2000", "max_cycle": "40", "conv_tol": "1e-8"}
+    assert load_teacher("pyscf:hf/sto-3g", options=options).label([molecule("H2")])[0].error is None
 
 
 def test_weights_are_refused_and_the_way_of_writing_is_told(tmp_path: Path) -> None:
