@@ -26,6 +26,7 @@ from ase.units import Bohr, Hartree
 
 from distill.errors import DistillError
 from distill.teacher.base import Label
+from distill.teacher.pyscf_methods import Basis, find_basis, find_method
 
 DEVICES = ("auto", "cpu", "gpu")
 # what a label may take, and how the text of an option is read
@@ -72,8 +73,6 @@ class PySCFTeacher:
         self._options = _read_options(options or {})
         if importlib.util.find_spec("pyscf") is None:
             raise DistillError(f"{name} needs PySCF; `pip install 'mlff-distiller[dft]'`.")
-        from distill.teacher.pyscf_methods import find_basis, find_method
-
         self._gpu = _wants_gpu(self._options["device"])
         with _quiet(self._options["threads"]):
             self._method = find_method(functional)
@@ -101,19 +100,19 @@ class PySCFTeacher:
             raise ValueError("it labels molecules, and this geometry is periodic")
         if not np.isfinite(atoms.positions).all():
             raise ValueError("the positions are not finite")
-        molecule = self._molecule(atoms, charge, spin, self._basis.name)
+        molecule = self._molecule(atoms, charge, spin, self._basis)
         system = (atoms.numbers.tobytes(), charge, spin)
         start = self._last[1] if self._last and self._last[0] == system else None
-        energy, forces, density = self._solve(molecule, start, self._options["grids"])
+        energy, forces, density = self._solve(molecule, start, self._options)
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise ValueError("the energy or the forces are not finite")
         self._last = (system, density)
         return Label(energy, forces)
 
-    def _molecule(self, atoms: Atoms, charge: int, spin: int, basis: str) -> Any:
+    def _molecule(self, atoms: Atoms, charge: int, spin: int, basis: Basis) -> Any:
         from pyscf import gto
 
-        cores = {symbol: self._basis.core(symbol) for symbol in sorted(set(atoms.symbols))}
+        cores = {symbol: basis.core(symbol) for symbol in sorted(set(atoms.symbols))}
         electrons = int(atoms.numbers.sum()) - charge
         if spin < 1 or electrons < spin - 1 or (electrons - spin) % 2 == 0:
             raise ValueError(f"{electrons} electrons cannot have the multiplicity {spin}")
@@ -121,7 +120,7 @@ class PySCFTeacher:
             # in bohr, since PySCF has a value of its own for it
             atom=list(zip(atoms.symbols, atoms.positions / Bohr, strict=True)),
             unit="Bohr",
-            basis=basis,
+            basis=basis.name,
             ecp={symbol: core for symbol, core in cores.items() if core},
             charge=charge,
             spin=spin - 1,
@@ -130,9 +129,11 @@ class PySCFTeacher:
             parse_arg=False,
         )
 
-    def _solve(self, molecule: Any, start: Any, grids: int) -> tuple[float, np.ndarray, Any]:
+    def _solve(
+        self, molecule: Any, start: Any, options: Mapping[str, Any]
+    ) -> tuple[float, np.ndarray, Any]:
         """Energy in eV, forces (N, 3) in eV/Å and the density matrix."""
-        field = self._mean_field(molecule, grids)
+        field = self._mean_field(molecule, options)
         field.kernel(dm0=start)
         if not field.converged:
             field = field.newton()  # second order: slower, and surer
@@ -144,13 +145,13 @@ class PySCFTeacher:
             )
         gradients = field.nuc_grad_method()
         if self._method.xc != "hf":
-            # Without the grid's response a force of r2SCAN was off the derivative of its energy by
-            # 0.007 eV/Å at PySCF's usual level 3; with it, no force is, and it costs no more.
+            # Without the grid's response a force of r2SCAN in methanol was 0.007 eV/Å off the
+            # derivative of its energy at level 3; with it, none is, and it costs no more.
             gradients.grid_response = True
         forces = -_on_cpu(gradients.kernel()) * (Hartree / Bohr)
         return float(field.e_tot) * Hartree, forces, field.make_rdm1()
 
-    def _mean_field(self, molecule: Any, grids: int) -> Any:
+    def _mean_field(self, molecule: Any, options: Mapping[str, Any]) -> Any:
         from pyscf import df, dft, scf
 
         method, restricted = self._method, molecule.spin == 0
@@ -159,11 +160,11 @@ class PySCFTeacher:
         else:
             field = (dft.RKS if restricted else dft.UKS)(molecule, xc=method.xc)
             field.nlc = method.nlc
-            field.grids.level = grids
-            field.nlcgrids.level = min(grids, field.nlcgrids.level)
+            field.grids.level = options["grids"]
+            field.nlcgrids.level = min(options["grids"], field.nlcgrids.level)
         field.disp = method.dispersion
-        field.max_cycle = self._options["max_cycle"]
-        field.conv_tol = self._options["conv_tol"]
+        field.max_cycle = options["max_cycle"]
+        field.conv_tol = options["conv_tol"]
         # PySCF's own choice of fitting functions, but element by element: it fails for a molecule
         # with an element that they lack, where others can be generated for that one.
         xc = method.xc
@@ -176,12 +177,12 @@ class PySCFTeacher:
         """H2 in a small basis: names now what would else fail at each geometry."""
         pair = Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])
         try:
-            molecule = self._molecule(pair, 0, 1, "sto-3g")
-            self._solve(molecule, None, 0)
+            molecule = self._molecule(pair, 0, 1, Basis("sto-3g"))
+            self._solve(molecule, None, {"grids": 0, "max_cycle": 50, "conv_tol": 1e-6})
         except Exception as error:  # a functional without derivatives, a GPU that does not work
             raise DistillError(
                 f"PySCF cannot label with {functional} ({_reason(error)}); choose another "
-                "functional or other --teacher-option settings."
+                "functional."
             ) from error
 
 
@@ -281,11 +282,15 @@ def _scratch() -> Path:
 
     parent = Path(lib.param.TMPDIR)
     for old in parent.glob(f"{SCRATCH}*"):
-        with _locked(old) as ours:
-            if ours:
-                shutil.rmtree(old, ignore_errors=True)
+        _remove_left(old)
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        except OSError as error:
+            raise DistillError(
+                f"PySCF cannot write temporary files to {parent}: {error.strerror}; set TMPDIR to "
+                "a folder with room."
+            ) from error
         lock = os.open(folder, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():  # else another process that just started took it for a left one
@@ -294,17 +299,15 @@ def _scratch() -> Path:
         os.close(lock)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def _remove_left(folder: Path) -> None:
     try:
         lock = os.open(folder, os.O_RDONLY)
     except OSError:  # gone already, or another user's
-        yield False
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except OSError:
-        yield False
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # a living process holds it
+        pass
     finally:
         os.close(lock)

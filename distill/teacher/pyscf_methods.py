@@ -23,12 +23,10 @@ KIND = re.compile(r"(?:HYB_)?(?:LDA|GGA|MGGA)_(XC|X|C|K)(?:_|$)")
 WITH_DISPERSION = re.compile(r"_(?:W?B97X?_?D3?|3C|D)$")
 # the usual ones, of which a misspelt name is most likely one
 USUAL = (
-    "r2scan b3lyp pbe pbe0 blyp bp86 tpss tpssh m06-2x m06-l scan cam-b3lyp wb97x-v wb97m-v b97m-v"
+    "hf r2scan r2scan-d4 r2scan-d3bj b3lyp b3lyp-d3bj b3lyp-d4 pbe pbe-d3bj pbe-d4 pbe0 pbe0-d3bj "
+    "pbe0-d4 blyp bp86 tpss tpssh scan m06-2x m06-l cam-b3lyp b97m-v b97m-d3bj b97m-d4 wb97x-v "
+    "wb97x-d3bj wb97x-d4 wb97m-v wb97m-d3bj wb97m-d4"
 )
-DISPERSIONS = {
-    "d3bj": "b3lyp-d3bj pbe-d3bj pbe0-d3bj r2scan-d3bj wb97x-d3bj wb97m-d3bj b97m-d3bj",
-    "d4": "b3lyp-d4 pbe-d4 pbe0-d4 r2scan-d4 wb97x-d4 wb97m-d4 b97m-d4",
-}
 FITTING = re.compile(r"(fit|optri|-ri|^sap[-_].*)$")
 POPLE = "3-21g 6-31g 6-31g* 6-31g** 6-31+g* 6-31++g** 6-311g** 6-311+g** 6-311++g**"
 # Over the square of the nuclear charge, the steepest s function of an all-electron set is at least
@@ -135,8 +133,7 @@ def _functionals() -> list[str]:
 
     whole = [name for name in libxc.XC_CODES if "_XC_" in name]
     names = [*libxc.XC_ALIAS, *(name.partition("_XC_")[2] for name in whole)]
-    usual = ["hf", *USUAL.split(), *" ".join(DISPERSIONS.values()).split()]
-    return [*usual, *(name.lower().replace("_", "-") for name in names)]
+    return [*USUAL.split(), *(name.lower().replace("_", "-") for name in names)]
 
 
 def _known(functional: str) -> bool:

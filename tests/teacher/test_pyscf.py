@@ -1,6 +1,7 @@
 """The DFT teacher against PySCF set up by hand, finite differences and its own command."""
 
 import fcntl
+import importlib.util
 import os
 import pickle
 import re
@@ -193,6 +194,22 @@ def test_the_names_in_the_docs_load_and_one_label_runs_with_its_options() -> Non
         assert load_teacher(name).name == name
     options = {"grids": "4", "memory": "2000", "max_cycle": "40", "conv_tol": "1e-8"}
     assert load_teacher("pyscf:hf/sto-3g", options=options).label([molecule("H2")])[0].error is None
+
+
+def test_a_basis_set_for_heavy_elements_alone_loads() -> None:
+    assert load_teacher("pyscf:hf/cc-pvdz-pp").label([Atoms("Br", info={"charge": -1})])[0].energy
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyscf.dispersion", None)
+    with pytest.raises(DistillError, match=r"needs pyscf-dispersion; .*mlff-distiller\[dft\]"):
+        load_teacher("pyscf:pbe-d4/sto-3g")
+    assert "dispersion" not in load_teacher("pyscf:pbe/sto-3g").version
+    with pytest.raises(DistillError, match="device=gpu needs gpu4pyscf"):
+        load_teacher("pyscf:pbe/sto-3g", options={"device": "gpu"})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DistillError, match=r"needs PySCF; .*mlff-distiller\[dft\]"):
+        load_teacher("pyscf:pbe/sto-3g")
 
 
 def test_weights_are_refused_and_the_way_of_writing_is_told(tmp_path: Path) -> None:
