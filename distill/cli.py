@@ -194,8 +194,8 @@ def show_version(wanted: bool) -> None:
 Teacher = Annotated[
     str,
     typer.Option(
-        help="Who labels: gfn2-xtb, gfn1-xtb, a model of orb-models by its name (orb-v2, ...), or "
-        "any ASE calculator as ase:package.module:Class."
+        help="Who labels: gfn2-xtb, gfn1-xtb, a model of orb-models by its name (orb-v2, ...), DFT "
+        "as pyscf:FUNCTIONAL/BASIS, or any ASE calculator as ase:package.module:Class."
     ),
 ]
 Weights = Annotated[

@@ -62,6 +62,10 @@ class TeacherSpec:
     weights: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.name.lower().startswith("pyscf:"):  # R2SCAN and r2scan are one functional
+            object.__setattr__(self, "name", self.name.lower())
+
     def load(self) -> Teacher:
         """The teacher itself; raises what `load_teacher` raises."""
         return load_teacher(self.name, self.weights, self.options)
@@ -85,7 +89,7 @@ class TeacherSpec:
 
 
 def teacher_names() -> list[str]:
-    """All names that `load_teacher` knows here, without the ``ase:`` form."""
+    """All names that `load_teacher` knows here, without the ``ase:`` and ``pyscf:`` forms."""
     from distill.teacher.orb import orb_names
 
     try:
@@ -99,9 +103,9 @@ def load_teacher(
 ) -> Teacher:
     """Load a teacher by name.
 
-    ``name`` is ``gfn2-xtb``, ``gfn1-xtb``, a name that orb-models lists, or
-    ``ase:package.module:Class``. Raises DistillError for an unknown name, a missing package
-    or an option that the teacher does not have.
+    ``name`` is ``gfn2-xtb``, ``gfn1-xtb``, a name that orb-models lists, DFT as
+    ``pyscf:functional/basis``, or ``ase:package.module:Class``. Raises DistillError for an unknown
+    name, a missing package or an option that the teacher does not have.
     """
     chosen = dict(options or {})
     if name in XTB_NAMES:
@@ -110,6 +114,12 @@ def load_teacher(
         from distill.teacher.xtb import XTBTeacher
 
         return XTBTeacher(name, chosen)
+    if name.lower().startswith("pyscf:"):
+        if weights is not None:
+            raise DistillError(f"{name} has no weights; leave out --weights.")
+        from distill.teacher.pyscf import PySCFTeacher
+
+        return PySCFTeacher(name, chosen)
     if name.startswith("ase:"):
         from distill.teacher.from_ase import ASETeacher
 
@@ -125,6 +135,6 @@ def load_teacher(
 
 def _unknown(name: str) -> str:
     return (
-        f"Unknown teacher '{name}'; there are {', '.join(teacher_names())} "
-        "and any ASE calculator as ase:package.module:Class."
+        f"Unknown teacher '{name}'; there are {', '.join(teacher_names())}, "
+        "DFT as pyscf:functional/basis, and any ASE calculator as ase:package.module:Class."
     )
