@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 LINUX_PDEATHSIG = 1
 STOPPED = 130
 """The exit code after Ctrl-C."""
+LONGEST = 3.0
 
 
 @contextmanager
@@ -55,21 +57,22 @@ def listen() -> None:
     """For a program's main thread: Ctrl-C, and SIGTERM, raise KeyboardInterrupt where it is heard.
 
     In the middle of an import it often is not: a compiled module makes an ImportError of it, or
-    Python prints that it has ignored it. There it waits for the end of the import; a second one
-    ends the program at once.
+    Python prints that it has ignored it. There it waits for the end of the import, for LONGEST
+    seconds; then, or by a second one, the program ends at once.
     """
-    waiting = False
+    since: float | None = None
 
     def ctrl_c(number: int, frame: FrameType | None) -> None:
-        nonlocal waiting
+        nonlocal since
         if _deaf(frame):
-            if waiting and number == signal.SIGINT:
+            now = time.monotonic()
+            if since is not None and (number == signal.SIGINT or now - since > LONGEST):
                 os.write(2, b"Stopped.\n")
                 leave(STOPPED)
-            waiting = True
+            since = now if since is None else since
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             return
-        waiting = False
+        since = None
         raise KeyboardInterrupt
 
     def again(number: int, frame: FrameType | None) -> None:
