@@ -54,6 +54,10 @@ bench: $(STAMP) ## speed of MD, training and labelling on this machine
 	$(BIN)/distill bench -o build/bench.json --threads 1,2 --force
 	$(BIN)/python benchmarks/speed.py -o build/speed.json
 
+.PHONY: hard-use
+hard-use: $(STAMP) ## kills, full disks, damaged files, long MD: docs/hard_use.md (hours; a stopped run goes on)
+	$(BIN)/python benchmarks/hard_use.py -o docs/hard_use.md
+
 .PHONY: docs
 docs: $(STAMP) ## the documentation as pages, into site/
 	$(BIN)/mkdocs build --strict
