@@ -13,7 +13,9 @@ JSON, and what has a result for this commit is left out when the same command is
 import argparse
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -145,6 +147,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="also what has a result")
     parser.add_argument("--work", type=Path, help="a folder for what the trials write; it is kept")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it has started ends, too
     file = arguments.out.with_suffix(".json")
     results = json.loads(file.read_text()) if file.is_file() else {}
     with work_folder(arguments.work) as folder:

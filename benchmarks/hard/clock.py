@@ -14,16 +14,22 @@ SOURCE = Path(__file__).with_name("clock.c")
 TRAIN_MINUTES = 0.3
 
 
+def library(folder: Path) -> Path:
+    """Compiles what is loaded before all else."""
+    made = folder / "clock.so"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(made), str(SOURCE), "-ldl"]
+    subprocess.run(command, check=True)
+    return made
+
+
 def set_back(work: Work, seconds: float, place: Place) -> Iterator[Trial]:
     """At a random moment; the command may take three times as long as without, load reckoned."""
-    library = place.folder / "clock.so"
-    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"]
-    subprocess.run(command, check=True)
+    preloaded = library(place.folder)
     for number in range(place.times):
         folder = fresh(place, number)
         program = Program(
             work.command(folder / work.out, False), folder,
-            LD_PRELOAD=library, CLOCK_SET_BACK=folder / "back",
+            LD_PRELOAD=preloaded, CLOCK_SET_BACK=folder / "back",
         )  # fmt: skip
         time.sleep(place.rng.uniform(0.2, 0.8) * seconds)
         (folder / "back").touch()

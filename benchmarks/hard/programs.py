@@ -1,5 +1,6 @@
 """Programs in sessions of their own: started, stopped, looked at."""
 
+import atexit
 import os
 import re
 import signal
@@ -41,6 +42,7 @@ class Program:
         folder.mkdir(parents=True, exist_ok=True)
         self.out, self.err = (folder / f".{kind}" for kind in ("stdout", "stderr"))
         self.started = time.monotonic()
+        _running.append(self)
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [str(word) for word in command], cwd=folder, stdin=subprocess.DEVNULL, stdout=out,
@@ -83,22 +85,24 @@ class Program:
         seconds = time.monotonic() - self.started
         if code is None:
             self.kill()
+        elif self in _running:
+            _running.remove(self)
         return Done(code, self.out.read_text(), self.err.read_text(), seconds)
 
     def kill(self) -> None:
         """kill -9, all of it."""
         self.send(signal.SIGKILL)
-        for process in self.members():
-            process.kill()
+        end(self.members())
         self.process.wait()
+        if self in _running:
+            _running.remove(self)
 
     def orphans(self, patience: float = 10.0) -> int:
         """How many of its processes are left when it has ended and they had time to."""
         deadline = time.monotonic() + patience * load()
         while (left := self.members()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        for process in left:
-            process.kill()
+        end(left)
         return len(left)
 
     def wait_until(self, condition: Callable[[], object]) -> bool:
@@ -108,6 +112,25 @@ class Program:
                 return False
             time.sleep(0.02)
         return True
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """kill -9 of those that are there."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+
+_running: list[Program] = []
+
+
+@atexit.register
+def end_all() -> None:
+    """Nothing runs on when the suite itself is stopped."""
+    for program in list(_running):
+        program.kill()
 
 
 def run(command: Sequence[object], folder: Path, **environment: object) -> Done:

@@ -30,7 +30,7 @@ from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.from_datasets import train_from_datasets
 from distill_ase import OnnxCalculator, StudentCalculator
 
-SECONDS = 120.0
+SECONDS = 30.0
 STEPS = 30
 """Of the training whose checkpoint is mutated, which goes on for ten more."""
 
