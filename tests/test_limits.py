@@ -132,3 +132,15 @@ def test_slow_tests_have_more_time(pytestconfig: pytest.Config) -> None:
     assert limits == sorted(limits)
     # ten times what `make test` takes where nothing else runs
     assert float(pytestconfig.getini("timeout_run")) >= 10 * 25 * 60
+
+
+def test_no_test_has_a_shorter_limit_of_its_own() -> None:
+    """Ten times what it takes is not enough where that is a second, and four others run beside."""
+    short = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in path.read_text().splitlines()
+        for found in re.findall(r"\btimeout=(\d+)|monotonic\(\) \+ (\d+)", line)
+        if path != Path(__file__) and float("".join(found)) < 600
+    ]
+    assert not short, "leave it out: tests/limits.py ends what hangs\n" + "\n".join(short)

@@ -48,22 +48,15 @@ def read_only(place: Path) -> Iterator[Path]:
 
 def writers(data: Path, out: Path) -> dict[str, list[object]]:
     """Every command that writes, into a folder."""
+    export = [DISTILL, "export", "ultra-tiny", "-o"]
     return {
         "label": [DISTILL, "label", "CO", "-o", out / "x.h5"],
         "train": [DISTILL, "train", data, "-o", out / "x", "--size", "ultra-tiny"],
         "run": [DISTILL, "run", "CO", "-o", out / "x", "--size", "ultra-tiny"],
         "evaluate": [DISTILL, "evaluate", "ultra-tiny", data, "-o", out / "x"],
-        "export": [DISTILL, "export", "ultra-tiny", "-o", out / "x.pt"],
-        "export, onnx": [DISTILL, "export", "ultra-tiny", "--format", "onnx", "-o", out / "x.onnx"],
-        "export, lammps": [
-            DISTILL,
-            "export",
-            "tiny",
-            "--format",
-            "lammps",
-            "-o",
-            out / "x.distill",
-        ],
+        "export": [*export, out / "x.pt"],
+        "export, onnx": [*export, out / "x.onnx", "--format", "onnx"],
+        "export, lammps": [*export, out / "x.distill", "--format", "lammps"],
         "quantize": [DISTILL, "quantize", "ultra-tiny", "-o", out / "x.safetensors"],
         "bench": [DISTILL, "bench", "-o", out / "x.json"],
     }
