@@ -11,6 +11,7 @@ DEMO := demo/paracetamol
 STUDENTS := build/students
 
 # One thread a process: the work is spread over processes, and pools of threads only get in their way.
+# What hangs is ended by tests/limits.py, which also says which files come first.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
