@@ -72,7 +72,7 @@ def tried(item: Item, folder: Path, quick: bool) -> dict[str, Any]:
         "trials": len(trials),
         "right": sum(not trial.problem for trial in trials),
         "notes": dict(Counter(trial.note for trial in trials if not trial.problem)),
-        "problems": [trial.problem for trial in trials if trial.problem],
+        "problems": [trial.problem.replace(f"{folder}/", "") for trial in trials if trial.problem],
         "seconds": round(time.monotonic() - started),
         "commit": commit(),
         "quick": quick,

@@ -141,7 +141,7 @@ def run_work(budget: float) -> Work:
 
     def command(out: Path, again: bool) -> list[object]:
         return [DISTILL, "run", "CO", "-o", out, "--size", "ultra-tiny", "--budget", budget,
-                "--from", "random", "--workers", 2]  # fmt: skip
+                "--workers", 2]  # fmt: skip
 
     def kept(out: Path) -> Labels:
         return readable([*(out / "work").glob("labels-*.h5")])
