@@ -11,7 +11,8 @@ DEMO := demo/paracetamol
 STUDENTS := build/students
 
 # One thread a process: the work is spread over processes, and pools of threads only get in their way.
-TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# What hangs is ended by tests/limits.py, which also says which files come first.
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
@@ -53,6 +54,10 @@ bench: $(STAMP) ## speed of MD, training and labelling on this machine
 	mkdir -p build
 	$(BIN)/distill bench -o build/bench.json --threads 1,2 --force
 	$(BIN)/python benchmarks/speed.py -o build/speed.json
+
+.PHONY: hard-use
+hard-use: $(STAMP) ## kills, full disks, damaged files, long MD: docs/hard_use.md (hours; a stopped run goes on)
+	$(BIN)/python benchmarks/hard_use.py -o docs/hard_use.md
 
 .PHONY: docs
 docs: $(STAMP) ## the documentation as pages, into site/

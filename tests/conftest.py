@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SEED = 20260801
-SLOW_TIMEOUT = 1200
+pytest_plugins = ["tests.limits"]
 
 # orb-models does not install there (pyproject.toml says why)
 collect_ignore = ["teacher/test_orb.py"] if sys.version_info >= (3, 13) else []
@@ -55,13 +55,6 @@ def _same_numbers_every_run() -> Iterator[None]:
     torch.manual_seed(SEED)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests get more time than the default of pyproject.toml."""
-    for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
 
 
 # A test that is skipped (or expected to fail) proves nothing, and nobody reads the list of skips:

@@ -80,7 +80,7 @@ def test_example(name: str, tmp_path: Path) -> None:
     arguments, expected = CASES[name]
     result = subprocess.run(
         [sys.executable, EXAMPLES / name, *arguments(tmp_path)],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900,
+        cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -25,6 +25,7 @@ from distill.data.sampling import Sampling
 from distill.evaluate.frames import read_frames
 from distill.run import merge
 from distill.teacher.base import TeacherSpec
+from tests.limits import children
 
 PROGRAM = Path(sys.executable).parent / "distill"
 FILES = {
@@ -80,21 +81,6 @@ def labels_so_far(out: Path) -> set[bytes]:
     return found
 
 
-def children(pid: int) -> set[int]:
-    """All descendants of a process."""
-    found: set[int] = set()
-    waiting = [pid]
-    while waiting:
-        try:
-            tasks = Path(f"/proc/{waiting.pop()}/task")
-            new = {int(k) for t in tasks.iterdir() for k in (t / "children").read_text().split()}
-        except OSError:
-            continue
-        waiting += new - found
-        found |= new
-    return found
-
-
 def running(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
@@ -105,10 +91,8 @@ def running(pid: int) -> bool:
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes] | None) -> None:
     """Until the condition holds; the process must not end before."""
-    deadline = time.monotonic() + 300
     while not condition():
         assert process is None or process.poll() is None, "it ended by itself"
-        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
@@ -136,7 +120,7 @@ def killed_and_done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     kill(out, checkpoint.is_file)
     after = labels_so_far(out)
     assert before <= after
-    subprocess.run(command(out), check=True, timeout=600)
+    subprocess.run(command(out), check=True)
     yield out, after
 
 
@@ -169,7 +153,7 @@ def test_a_teacher_that_fails_on_everything(tmp_path: Path) -> None:
     words[2] = "CCl"  # an element that EMT does not know
     result = subprocess.run(
         [*words, "--teacher", "ase:ase.calculators.emt:EMT"],
-        capture_output=True, text=True, timeout=600, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 2
     assert "Not one of" in result.stderr and "Traceback" not in result.stderr
@@ -194,15 +178,13 @@ def test_ctrl_c_then_on(tmp_path: Path) -> None:
     wait_for((out / "work" / "train" / "metrics.csv").is_file, process)
     family = children(process.pid)
     os.kill(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=200)
+    stdout, stderr = process.communicate()
     assert process.returncode == 130, (stdout + stderr).decode()
     assert b"the same command goes on from here" in stderr
     assert b"Traceback" not in stdout + stderr
     wait_for(lambda: not any(running(pid) for pid in family), None)
     labelled = labels_so_far(out)
-    result = subprocess.run(
-        command(out, budget), capture_output=True, text=True, timeout=600, check=True
-    )
+    result = subprocess.run(command(out, budget), capture_output=True, text=True, check=True)
     for chatter in ("litlogger", "GPU available", "CUDA runtime", "Warning"):
         assert chatter not in result.stdout + result.stderr
     check_complete(out)

@@ -23,8 +23,7 @@ def export_torchscript(student: Student, path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather export otherwise
         scripted = torch.jit.script(student.eval())
+    image = io.BytesIO()  # on a full disk torch's own writer ends the process
+    torch.jit.save(scripted, image, _extra_files={CARD: json.dumps(student.card)})
     with whole_file(path) as place:
-        # torch ends the program where it cannot write a file itself
-        archive = io.BytesIO()
-        torch.jit.save(scripted, archive, _extra_files={CARD: json.dumps(student.card)})
-        place.write_bytes(archive.getvalue())
+        place.write_bytes(image.getbuffer())

@@ -72,7 +72,7 @@ def assert_same(one: Path, other: Path) -> None:
         assert a[name][1] == pytest.approx(b[name][1], abs=1e-5)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

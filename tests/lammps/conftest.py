@@ -47,9 +47,7 @@ class Lmp:
             {"mliap": export_mliap, "distill": export_plugin}[style](student, file, dtype)
         return file
 
-    def run(
-        self, script: str, folder: Path, ranks: int = 1, timeout: float = 150
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, folder: Path, ranks: int = 1) -> subprocess.CompletedProcess[str]:
         """An input, in a folder; its output with that of standard error."""
         (folder / "in.test").write_text(script)
         mpi = find_mpi()
@@ -57,7 +55,7 @@ class Lmp:
         command = [] if ranks == 1 else [mpi.mpiexec, "-n", str(ranks)]
         return subprocess.run(
             [*command, str(self.program), "-in", "in.test"], cwd=folder,
-            env=self.environment, text=True, timeout=timeout,
+            env=self.environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 

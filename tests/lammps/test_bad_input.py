@@ -21,7 +21,7 @@ def liquid() -> Atoms:
 
 def refused(lmp, script: str, folder: Path, ranks: int) -> str:
     """The output of a run that must fail, soon."""
-    done = lmp.run(script + "run 5\n", folder, ranks, timeout=60)
+    done = lmp.run(script + "run 5\n", folder, ranks)
     assert done.returncode != 0, done.stdout
     return done.stdout
 

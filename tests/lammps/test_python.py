@@ -50,7 +50,7 @@ def test_start(lmp, tmp_path: Path, way: str) -> None:
     )
     script = SCRIPT.format(student=student, file=file)
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout.strip().endswith("right"), done.stderr
 
@@ -61,7 +61,7 @@ def test_errors_are_raised(lmp, tmp_path: Path) -> None:
         "{ORDER}", "Si C N O F P S Cl Br I"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode != 0
     assert "ERROR from the student: The student does not know Si" in done.stderr

@@ -215,9 +215,8 @@ def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
     script.write_text(TWO_PROCESSES)
     out = tmp_path / "two"
     result = subprocess.run(
-        [sys.executable, script, dataset, out, "2"], capture_output=True, text=True, timeout=600,
-        check=False,
-    )  # fmt: skip
+        [sys.executable, script, dataset, out, "2"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     log = rows(out)
     assert [float(row["step"]) for row in log] == [10, 20]

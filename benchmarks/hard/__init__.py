@@ -1,0 +1,1 @@
+"""The trials of `hard_use.py`: each module maltreats the programs in one way."""
