@@ -33,6 +33,25 @@ def exported_inputs(
     )
 
 
+def refuse_overlap(positions: NDArray[np.float64], edges: Edges) -> None:
+    """DistillError for two atoms on top of each other, of positions (N, 3) in Å."""
+    index, shift = edges
+    if index.shape[1] == 0:
+        return
+    squares = ((positions[index[1]] + shift - positions[index[0]]) ** 2).sum(1)
+    nearest = int(squares.argmin())
+    refuse_if_close(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+
+
+def refuse_if_close(distance: float, i: int, j: int) -> None:
+    """DistillError for atoms i and j on top of each other, at a distance in Å."""
+    if distance < CLOSEST:
+        raise DistillError(
+            f"Atoms {min(i, j)} and {max(i, j)} are {distance:.2f} Å apart; "
+            "mend the geometry, where two atoms overlap."
+        )
+
+
 def neighbour_list(
     positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike, cutoff: float
 ) -> Edges:
