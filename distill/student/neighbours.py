@@ -21,15 +21,16 @@ Inputs = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArra
 def exported_inputs(
     positions: NDArray[np.float64], numbers: ArrayLike, edges: Edges, cutoff: float
 ) -> Inputs:
-    """What an exported student takes, in the order of INPUTS: of the edges, those that count."""
+    """What an exported student takes, in the order of INPUTS: of the edges, those that count.
+    All are dense, as AOTInductor's files want them."""
     edge_index, shift = edges
     vectors = positions[edge_index[1]] + shift - positions[edge_index[0]]
     near = (vectors**2).sum(1) < cutoff**2
     return (
-        positions.astype(np.float32),
-        np.asarray(numbers, dtype=np.int64),
+        np.ascontiguousarray(positions, dtype=np.float32),
+        np.ascontiguousarray(numbers, dtype=np.int64),
         np.ascontiguousarray(edge_index[:, near]),
-        shift[near].astype(np.float32),
+        np.ascontiguousarray(shift[near], dtype=np.float32),
     )
 
 

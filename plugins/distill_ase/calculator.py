@@ -103,7 +103,9 @@ class StudentCalculator(Calculator):
             charges = (a.arrays.get("initial_charges") for a in (last, atoms))
             changed += [] if np.array_equal(*charges) else ["initial_charges"]
         # copies of numbers, texts and None are the same objects
-        return changed + [k for k in ("charge", "spin") if last.info.get(k) is not atoms.info.get(k)]
+        return changed + [
+            k for k in ("charge", "spin") if last.info.get(k) is not atoms.info.get(k)
+        ]
 
     def calculate(
         self,

@@ -1,7 +1,9 @@
 """``OnnxCalculator``: an exported student in ASE without torch."""
 
+import ctypes
 import json
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,6 @@ from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
 from distill.errors import DistillError
 from distill.student.neighbours import INPUTS, SkinList, exported_inputs, refuse_overlap
-
-
-INHERITED: list[Any] = []
-"""Sessions of a parent process, kept: their end would wait for threads that were not forked."""
 
 
 class OnnxCalculator(Calculator):
@@ -87,6 +85,7 @@ class Model:
     def __init__(self, content: bytes, providers: Sequence[str], threads: int, name: str):
         self._made_of = (content, tuple(providers), threads, name)
         self._session = self._start()
+        MODELS.add(self)
         card = self._session.get_modelmeta().custom_metadata_map.get("distill")
         if card is None:
             raise DistillError(f"{name} is not a student: it was not written by distill export.")
@@ -100,8 +99,7 @@ class Model:
 
     def run(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """Energy () and forces (N, 3) of INPUTS."""
-        if self._process != os.getpid():  # forked, without the session's threads
-            INHERITED.append(self._session)
+        if self._session is None:
             self._session = self._start()
         energy, forces = self._session.run(["energy", "forces"], dict(zip(INPUTS, inputs)))
         return energy, forces
@@ -118,7 +116,6 @@ class Model:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._process = os.getpid()
         try:
             return onnxruntime.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # its own classes, of which the base is Exception
@@ -127,6 +124,19 @@ class Model:
                 f"{name} cannot be loaded by ONNX Runtime {onnxruntime.__version__} ({reason}); "
                 "export it again, or use a newer onnxruntime."
             ) from error
+
+
+MODELS: "weakref.WeakSet[Model]" = weakref.WeakSet()
+
+
+def _forget_sessions() -> None:
+    """In a forked process, which has not their threads: even their end would wait for these."""
+    for model in MODELS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(model._session))  # never ends
+        model._session = None
+
+
+os.register_at_fork(after_in_child=_forget_sessions)
 
 
 def read_file(file: str | Path) -> bytes:
