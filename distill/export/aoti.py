@@ -23,9 +23,9 @@ CARD = "distill"
 def export_aoti(student: Student, path: str | Path) -> None:
     """Writes a package (.pt2) of ``exported_program``, compiled for the CPU: about a minute.
 
-    ``torch._inductor.aoti_load_package(path)`` loads it. The package raises for inputs of other types and
-    shapes, and for such as are not contiguous. Raises DistillError where no C++ compiler is there,
-    and for a path that does not end in .pt2, which torch asks for.
+    ``torch._inductor.aoti_load_package(path)`` loads it. The package raises for inputs of other
+    types and shapes, and for such as are not contiguous. Raises DistillError where no C++ compiler
+    is there, and for a path that does not end in .pt2, which torch asks for.
     """
     if Path(path).suffix != ".pt2":
         raise DistillError(f"An AOTInductor package must be named .pt2, not {path}.")
@@ -71,11 +71,11 @@ def inputs_checked() -> Iterator[None]:
     def write(self: CppWrapperCpu) -> None:
         self.prefix.splice(CHECKS)
 
-    CppWrapperCpu.generate_input_output_runtime_checks = write
+    setattr(CppWrapperCpu, written.__name__, write)
     try:
         yield
     finally:
-        CppWrapperCpu.generate_input_output_runtime_checks = written
+        setattr(CppWrapperCpu, written.__name__, written)
 
 
 CHECKS = """

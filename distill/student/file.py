@@ -81,7 +81,7 @@ def student_path(name_or_path: str | Path) -> Path:
     if folder:
         inside = path / "student.safetensors"
         raise DistillError(
-            f"{path} is a folder, not a student file; give "
+            f"No student file at {path}, which is a folder; give "
             f"{inside if inside.is_file() else 'a .safetensors file'}."
         )
     if not found:
@@ -157,7 +157,7 @@ def checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, x in sorted(tensors.items()):
         digest.update(f"\n{name} {x.dtype} {tuple(x.shape)}\n".encode())
-        digest.update(x.contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(x.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from distill.charge import check_charge
 from distill.elements import check_known
-from distill.student.config import StudentConfig, size_config
 from distill.student.autograd import as_usual, usual
+from distill.student.config import StudentConfig, size_config
 from distill.student.edges import EdgeList
 from distill.student.latent import Latent
 from distill.student.painn import PaiNN
@@ -118,11 +118,8 @@ class Student(PreciseBuffers):
             known = self.knows(numbers)
             if not bool(known.all()):
                 if torch.jit.is_scripting():
-                    raise ValueError(
-                        "The student does not know the element with atomic number {}.".format(
-                            int(numbers[torch.logical_not(known)][0])
-                        )
-                    )
+                    z = int(numbers[torch.logical_not(known)][0])
+                    raise ValueError(f"The student does not know the element of atomic number {z}.")
                 else:
                     self.check_elements(numbers)
         edges = EdgeList(edge_index, positions.shape[0])

@@ -34,7 +34,8 @@ class StudentCalculator(Calculator):
     ``results["uncertainty"]`` is the force error (eV/Å) to be expected of this geometry, the root
     mean square of ``results["uncertainties"]`` (N,), the atoms'; neither is there for a student
     that cannot tell. They are read by these names but stand beside the properties that ASE knows,
-    which it copies and writes to files: keep them in ``atoms.info`` yourself. A UserWarning, once, when an atom is unlike all that the student has learned.
+    which it copies and writes to files: keep them in ``atoms.info`` yourself. A UserWarning, once,
+    when an atom is unlike all that the student has learned.
 
     The energy includes the isolated atoms' energies. The stress (Voigt, eV/Å^3) is given when the
     cell has a volume. Raises DistillError for unknown elements, atoms closer than 0.3 Å,
@@ -98,14 +99,12 @@ class StudentCalculator(Calculator):
             "pbc": (last.pbc, atoms.pbc),
         }
         changed = [name for name, (before, now) in pairs.items() if not np.array_equal(before, now)]
-        # no inputs of the student, but it refuses some
-        if last.has("initial_charges") or atoms.has("initial_charges"):
-            charges = (a.arrays.get("initial_charges") for a in (last, atoms))
-            changed += [] if np.array_equal(*charges) else ["initial_charges"]
-        # copies of numbers, texts and None are the same objects
-        return changed + [
-            k for k in ("charge", "spin") if last.info.get(k) is not atoms.info.get(k)
-        ]
+        # no inputs of the student, but it refuses some; copies of numbers and texts are the same
+        changed += [k for k in ("charge", "spin") if last.info.get(k) is not atoms.info.get(k)]
+        before, now = (a.arrays.get("initial_charges") for a in (last, atoms))
+        if before is not now and not np.array_equal(before, now):  # type: ignore[arg-type]
+            changed.append("initial_charges")
+        return changed
 
     def calculate(
         self,
