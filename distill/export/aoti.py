@@ -98,9 +98,10 @@ static void check_input(
     throw std::runtime_error(
         name + " has another shape; give positions (N, 3), numbers (N,), edge_index (2, E), "
         "edge_shift (E, 3).");
-  int64_t stride = 1;
+  int64_t stride = 1, count = 1;
+  for (int64_t size : shape) count *= size;
   for (int64_t d = dim - 1; d >= 0; stride *= sizes[d--])
-    if (sizes[d] > 1 && strides[d] != stride)
+    if (count && sizes[d] > 1 && strides[d] != stride)
       throw std::runtime_error(name + " must be contiguous; call .contiguous().");
 }
 static int64_t size_of(AtenTensorHandle tensor, int64_t d) {
