@@ -28,7 +28,7 @@ def export_aoti(student: Student, path: str | Path) -> None:
     is there, and for a path that does not end in .pt2, which torch asks for.
     """
     if Path(path).suffix != ".pt2":
-        raise DistillError(f"An AOTInductor package must be named .pt2, not {path}.")
+        raise DistillError(f"An AOTInductor package must be named .pt2, not {Path(path).name}.")
     program = exported_program(student)
     with whole_file(path) as place, tempfile.TemporaryDirectory() as cache:
         # the default cache is one for all users of the machine

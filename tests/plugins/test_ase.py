@@ -194,7 +194,7 @@ def test_a_charge_that_is_none(tiny_file, key, value):
     atoms = molecule("CH4")
     atoms.info[key] = value
     atoms.calc = StudentCalculator(tiny_file)
-    with pytest.raises(DistillError, match=f'info..{key}.. is .*; give a whole number'):
+    with pytest.raises(DistillError, match=f"info..{key}.. is .*; give a whole number"):
         atoms.get_potential_energy()
 
 
