@@ -195,7 +195,12 @@ Weights = Annotated[
 ]
 TeacherOptions = Annotated[
     list[str],
-    typer.Option("--teacher-option", metavar="KEY=VALUE", help="For the teacher; may be repeated."),
+    typer.Option(
+        "--teacher-option",
+        metavar="KEY=VALUE",
+        help="For the teacher; may be repeated. Any ASE calculator takes time-limit=SECONDS, for "
+        "each geometry.",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Processes on this machine.", show_default="one per core")
