@@ -104,10 +104,13 @@ def disk_problem(error: BaseException) -> str | None:
     return None
 
 
-def check_new_file(out: Path, force: bool) -> None:
-    """Refuses a folder, and a file that is there already unless it may be replaced."""
+def check_new_file(out: Path, force: bool, *sources: str | Path) -> None:
+    """Refuses a folder, one of the files that are read, and a file that is there already unless it
+    may be replaced."""
     if out.is_dir():
         raise DistillError(f"{out} is a folder; give a file (-o).")
+    if any(out.exists() and os.path.exists(s) and os.path.samefile(out, s) for s in sources):
+        raise DistillError(f"{out} is what is read; give another file (-o).")
     if out.exists() and not force:
         raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
 
@@ -203,7 +206,12 @@ Weights = Annotated[
 ]
 TeacherOptions = Annotated[
     list[str],
-    typer.Option("--teacher-option", metavar="KEY=VALUE", help="For the teacher; may be repeated."),
+    typer.Option(
+        "--teacher-option",
+        metavar="KEY=VALUE",
+        help="For the teacher; may be repeated. Any ASE calculator takes time-limit=SECONDS, for "
+        "each geometry.",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Processes on this machine.", show_default="one per core")
@@ -695,7 +703,7 @@ def export(
         raise DistillError(f"Unknown format '{kind}'; there is {', '.join([*own, *exports])}.")
     if dtype not in ("float32", "float64"):
         raise DistillError(f"--dtype is '{dtype}'; use float32 or float64.")
-    check_new_file(out, force)
+    check_new_file(out, force, student)
     check_room(out)
     hint = ""
     if kind in own:
@@ -756,7 +764,7 @@ def quantize(
         raise DistillError(
             f"{out} would be a student file; name it .safetensors, or give --calibrate DATASET."
         )
-    check_new_file(out, force)
+    check_new_file(out, force, student, *(x for x in (fine_tune, calibrate) if x))
     check_room(out)
     from distill.student.file import load_student, save_student, student_path
 
@@ -820,6 +828,10 @@ def bench(
 
     Example: `distill bench -o bench.json --atoms 50,1000 --threads 1,2`
     """
+    if not 0 < seconds <= 3600:
+        raise DistillError(f"--seconds is {seconds}; give a time above 0, an hour at most.")
+    if out.suffix == ".png":
+        raise DistillError(f"{out} would be the picture's; name the file .json.")
     check_new_file(out, force)
     if not out.resolve().parent.is_dir():
         raise DistillError(f"There is no folder {out.parent}; make it first.")

@@ -13,7 +13,11 @@ ELEMENTS: tuple[int, ...] = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
 
 def symbols(numbers: object) -> str:
     """Symbols of the distinct atomic numbers given, in ascending order, e.g. ``"C H O"``."""
-    return " ".join(sorted({chemical_symbols[int(z)] for z in numbers}))  # type: ignore[attr-defined]
+    return " ".join(sorted({_symbol(int(z)) for z in numbers}))  # type: ignore[attr-defined]
+
+
+def _symbol(z: int) -> str:
+    return chemical_symbols[z] if 0 <= z < len(chemical_symbols) else str(z)
 
 
 def check_known(numbers: Any, known: Collection[int]) -> None:

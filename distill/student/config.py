@@ -1,7 +1,10 @@
 """What a student is made of: the numbers that fix its architecture, and the three named sizes."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from ase.data import chemical_symbols
 
 from distill.elements import ELEMENTS
 from distill.errors import DistillError
@@ -25,10 +28,12 @@ class StudentConfig:
     def __post_init__(self) -> None:
         if self.hidden <= 0 or self.hidden % 16:
             raise DistillError(f"hidden is {self.hidden}; use a positive multiple of 16.")
-        if self.layers < 1 or self.n_radial < 1 or self.cutoff <= 0:
+        if self.layers < 1 or self.n_radial < 1 or not 0 < self.cutoff < math.inf:
             raise DistillError("layers, n_radial and cutoff must be positive.")
         if not self.elements or len(set(self.elements)) != len(self.elements):
             raise DistillError("elements must be a list of distinct atomic numbers.")
+        if not 0 < min(self.elements) <= max(self.elements) < len(chemical_symbols):
+            raise DistillError("elements must be atomic numbers, from 1 for hydrogen on.")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ SHIPPED = (*SIZES, "scout", "scout-ultra-tiny")
 trained on."""
 
 
+CHECKSUM = "sha256"
+"""In the header: of all the rest of it and of the tensors. Files from before it have none."""
+OTHERS = {
+    ".onnx": "an ONNX file: distill_ase.OnnxCalculator runs it",
+    ".pt2": "an AOTInductor package: torch._inductor.aoti_load_package runs it",
+    ".h5": "a dataset: distill train makes a student of it",
+}
+
+
 def save_student(
     student: Student,
     path: str | Path,
@@ -48,20 +58,9 @@ def save_student(
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
     tensors |= student.latent.tensors() if student.latent else {}
     tensors = pack(tensors, precision, scales)
-    header["checksum"] = checksum(header, tensors)
+    header[CHECKSUM] = checksum(header, tensors)
     with whole_file(path) as place:
         save_file(tensors, place, metadata={"distill": json.dumps(header)})
-
-
-def checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
-    """Of all that a student file says, but for the checksum itself."""
-    rest = {key: value for key, value in header.items() if key != "checksum"}
-    found = hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def student_path(name_or_path: str | Path) -> Path:
@@ -75,7 +74,17 @@ def student_path(name_or_path: str | Path) -> Path:
             )
         return path
     path = Path(name_or_path)
-    if not path.is_file():
+    try:
+        found, folder = path.is_file(), path.is_dir()
+    except OSError:  # such as a name that is too long
+        found = folder = False
+    if folder:
+        inside = path / "student.safetensors"
+        raise DistillError(
+            f"No student file at {path}, which is a folder; give "
+            f"{inside if inside.is_file() else 'a .safetensors file'}."
+        )
+    if not found:
         raise DistillError(
             f"No student file at {path}; give a path to a .safetensors file or one of the shipped "
             f"names: {', '.join(SIZES)}."
@@ -85,8 +94,15 @@ def student_path(name_or_path: str | Path) -> Path:
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The checked JSON header of a student file, and its tensors."""
-    with path.open("rb") as file:
-        start = file.read(2)
+    if path.suffix in OTHERS:
+        raise DistillError(f"{path} is {OTHERS[path.suffix]}; give a student, a .safetensors file.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise DistillError(
+            f"{path} cannot be read ({error.strerror}); look at its rights."
+        ) from error
     if start in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
         raise DistillError(
             f"{path} is a pickle or a torch checkpoint, which may run code and is never read; "
@@ -96,7 +112,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(str(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}
-    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, MemoryError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise DistillError(
             f"{path} is truncated or not a safetensors file ({error}); make or copy it again."
         ) from error
@@ -105,7 +121,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         if header["format"] != FORMAT:
             raise KeyError("format")
         version = int(header["format_version"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DistillError(
             f"{path} is a safetensors file of another program (it has no distill header); "
             "give a file written by distill."
@@ -117,42 +133,49 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} has student format {version}, but this mlff-distiller reads format "
             f"{QUANTIZED_VERSION} and earlier; {fix}."
         )
-    # files of earlier versions have none
-    if "checksum" in header and header["checksum"] != checksum(header, tensors):
+    promised = header.pop(CHECKSUM, None)
+    if promised is not None and promised != checksum(header, tensors):
         raise DistillError(
-            f"{path} is damaged: it is not what was written, by its checksum; make or copy it "
-            "again."
+            f"{path} is damaged: it is not what distill has written (its checksum differs); make "
+            "or copy it again."
         )
-    header.pop("checksum", None)
-    return header, unpack(tensors)
+    try:
+        return header, unpack(tensors)
+    except (RuntimeError, IndexError) as error:  # scales that are not of the matrices
+        raise _broken(path, error) from error
 
 
-def check_finite(student: Student) -> None:
-    """Raises ValueError for weights that are NaN or infinite."""
-    broken = [name for name, t in student.state_dict().items() if not t.isfinite().all()]
-    if broken:
-        raise ValueError(f"{broken[0]} has a weight that is NaN or infinite")
+def _broken(path: Path, error: Exception) -> DistillError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DistillError(
+        f"{path} does not hold what its header promises ({reason}); make or copy it again."
+    )
 
 
+def checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of a header, and of the tensors with their names, types and shapes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, x in sorted(tensors.items()):
+        digest.update(f"\n{name} {x.dtype} {tuple(x.shape)}\n".encode())
+        digest.update(x.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@torch.inference_mode(False)
 def load_student(
     name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Student:
     """A student ready for evaluation: a shipped one by name, or a file.
 
-    Raises DistillError when the file is missing, truncated, foreign, pickled or of another format.
+    Raises DistillError when the file is missing, truncated, damaged, foreign, pickled or of another
+    format, when it has weights that are not finite, and for a device that torch does not have.
     """
     path = student_path(name_or_path)
     header, tensors = read_header(path)
     try:
-        fields = {k: v for k, v in header["architecture"].items() if k != "family"}
-        with torch.random.fork_rng(devices=[]):
-            student = Student(StudentConfig.from_dict(fields), card=header)
-        # float64 students keep their precision through the round trip
-        if tensors["painn.embedding.weight"].dtype == torch.float64:
-            student.double()
-        student.latent = Latent.from_file(tensors, header.get("uncertainty"))
-        student.load_state_dict(tensors)
-        check_finite(student)
+        # a default device of the caller's is not meant for this
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            student = _student_of(header, tensors)
     except (
         LookupError,
         AttributeError,
@@ -160,12 +183,60 @@ def load_student(
         ValueError,
         ArithmeticError,
         RuntimeError,
-        MemoryError,
         DistillError,
     ) as error:
-        reason = str(error).splitlines()[0]
-        raise DistillError(
-            f"{path} does not hold what its header promises ({reason}); make or copy it again."
-        ) from error
+        raise _broken(path, error) from error
     student.eval().requires_grad_(False)
-    return student.to(device=device, dtype=dtype)
+    try:
+        return student.to(device=device, dtype=dtype)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DistillError(f"device '{device}' cannot be used ({reason}); use 'cpu'.") from error
+
+
+def _student_of(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Student:
+    """What a header and its tensors describe; raises anything where they do not fit."""
+    fields = dict(header["architecture"])
+    family = fields.pop("family")
+    if family != "PaiNN":
+        raise DistillError(f"it is of the family {family}, not PaiNN")
+    config = StudentConfig.from_dict(fields)
+    # before a network is made that might be of any size
+    sizes = {
+        "elements and hidden features": (
+            (len(config.elements), config.hidden), tensors["painn.embedding.weight"].shape,
+        ),
+        "radial functions": (
+            (config.n_radial,), tensors["painn.messages.0.filter.weight"].shape[1:],
+        ),
+        "layers": (
+            (config.layers,), (sum(k.endswith(".filter.weight") for k in tensors),),
+        ),
+    }  # fmt: skip
+    for what, (promised, found) in sizes.items():
+        if promised != tuple(found):
+            raise DistillError(f"the {what} are {promised}, but its weights are for {tuple(found)}")
+    for name, x in tensors.items():
+        if not x.is_floating_point():
+            raise DistillError(f"{name} is in {x.dtype}")
+        # an element that the training set did not have has no mean in the latent space
+        if name != "latent.mean" and not bool(x.isfinite().all()):
+            raise DistillError(f"{name} is not finite")
+    student = Student(config, card=header)
+    # float64 students keep their precision through the round trip
+    if tensors["painn.embedding.weight"].dtype == torch.float64:
+        student.double()
+    student.latent = Latent.from_file(tensors, header.get("uncertainty"))
+    student.load_state_dict(tensors)
+    if student.latent is not None:
+        _check_latent(student.latent, config)
+    return student
+
+
+def _check_latent(latent: Latent, config: StudentConfig) -> None:
+    width = config.hidden
+    shapes = tuple(latent.mean.shape), tuple(latent.whitening.shape)
+    if shapes != ((len(config.elements), width), (width, width)):
+        raise DistillError(f"what tells its uncertainty has the shapes {shapes}")
+    if not all(map(math.isfinite, (latent.scale, latent.power, latent.limit))):
+        raise DistillError("what tells its uncertainty is not finite")

@@ -28,16 +28,36 @@ Inputs = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArra
 def exported_inputs(
     positions: NDArray[np.float64], numbers: ArrayLike, edges: Edges, cutoff: float
 ) -> Inputs:
-    """What an exported student takes, in the order of INPUTS: of the edges, those that count."""
+    """What an exported student takes, in the order of INPUTS: of the edges, those that count.
+    All are dense, as AOTInductor's files want them."""
     edge_index, shift = edges
     vectors = positions[edge_index[1]] + shift - positions[edge_index[0]]
     near = (vectors**2).sum(1) < cutoff**2
     return (
-        positions.astype(np.float32),
-        np.asarray(numbers, dtype=np.int64),
+        np.ascontiguousarray(positions, dtype=np.float32),
+        np.ascontiguousarray(numbers, dtype=np.int64),
         np.ascontiguousarray(edge_index[:, near]),
-        shift[near].astype(np.float32),
+        np.ascontiguousarray(shift[near], dtype=np.float32),
     )
+
+
+def refuse_overlap(positions: NDArray[np.float64], edges: Edges) -> None:
+    """DistillError for two atoms on top of each other, of positions (N, 3) in Å."""
+    index, shift = edges
+    if index.shape[1] == 0:
+        return
+    squares = ((positions[index[1]] + shift - positions[index[0]]) ** 2).sum(1)
+    nearest = int(squares.argmin())
+    refuse_if_close(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+
+
+def refuse_if_close(distance: float, i: int, j: int) -> None:
+    """DistillError for atoms i and j on top of each other, at a distance in Å."""
+    if distance < CLOSEST:
+        raise DistillError(
+            f"Atoms {min(i, j)} and {max(i, j)} are {distance:.2f} Å apart; "
+            "mend the geometry, where two atoms overlap."
+        )
 
 
 def neighbour_list(

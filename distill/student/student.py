@@ -6,8 +6,9 @@ import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
+from distill.charge import check_charge
 from distill.elements import check_known
-from distill.errors import DistillError
+from distill.student.autograd import as_usual, usual
 from distill.student.config import StudentConfig, size_config
 from distill.student.edges import EdgeList
 from distill.student.latent import Latent
@@ -54,17 +55,19 @@ class Student(PreciseBuffers):
         """Raises DistillError when ``numbers`` (any integer sequence) has an unknown element."""
         check_known(numbers, self.config.elements)
 
-    def check_charge(self, charge: int) -> None:
+    def knows(self, numbers: Tensor) -> Tensor:
+        """Which of the atomic numbers, whatever these are: (N,) bool."""
+        n = self.species_of.shape[0]
+        species = self.species_of.index_select(0, numbers.clamp(0, n - 1))
+        return (species >= 0) & (numbers >= 0) & (numbers < n)
+
+    def check_charge(self, charge: int | None) -> None:
         """Raises DistillError when no molecule of the training set had this charge (in e).
 
-        The charge itself is no input: a student knows it from the atoms' surroundings alone.
+        The charge itself is no input: a student knows it from the atoms' surroundings alone. None,
+        a charge that nobody has named, is let through.
         """
-        known = self.card.get("charges")
-        if known and charge not in known:
-            raise DistillError(
-                f"The student has learned molecules of charge {', '.join(map(str, known))} only, "
-                f"not {charge:+d}; train one on data that has the charge."
-            )
+        check_charge(charge, self.card.get("charges"))
 
     def atomic_energies(
         self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
@@ -85,7 +88,8 @@ class Student(PreciseBuffers):
 
     def energies_of(self, numbers: Tensor, vectors: Tensor, edges: EdgeList) -> Tensor:
         """(N,) float64 from edge vectors (E, 3)."""
-        species = self.species_of[numbers]
+        # not self.species_of[numbers], which counts negative numbers from the end
+        species = self.species_of.index_select(0, numbers)
         return self.painn(species, vectors, edges).double() + self.reference[species]
 
     def evaluate(
@@ -94,8 +98,30 @@ class Student(PreciseBuffers):
         """Atomic energies (N,) float64, forces (N, 3), virial (3, 3) = stress x volume, ASE's sign.
 
         Nothing in the result is differentiable: the derivatives are taken inside, by the edge
-        vectors, on which energy, forces and virial all depend.
+        vectors, on which energy, forces and virial all depend. That goes in ``torch.no_grad``, and
+        in ``torch.inference_mode`` and ``autocast`` too, but for TorchScript: it cannot leave them.
+
+        On the CPU an element that the student does not know raises.
         """
+        if torch.jit.is_scripting():
+            return self._evaluate(positions, numbers, edge_index, edge_shift)
+        else:
+            with as_usual(positions.device.type):
+                return self._evaluate(
+                    usual(positions), usual(numbers), usual(edge_index), usual(edge_shift)
+                )
+
+    def _evaluate(
+        self, positions: Tensor, numbers: Tensor, edge_index: Tensor, edge_shift: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if numbers.device.type == "cpu":  # elsewhere a look at the numbers waits for the device
+            known = self.knows(numbers)
+            if not bool(known.all()):
+                if torch.jit.is_scripting():
+                    z = int(numbers[torch.logical_not(known)][0])
+                    raise ValueError(f"The student does not know the element of atomic number {z}.")
+                else:
+                    self.check_elements(numbers)
         edges = EdgeList(edge_index, positions.shape[0])
         vectors = self.edge_vectors(positions, edge_shift, edges)
         # not `with torch.enable_grad()`, which TorchScript does not know
@@ -103,6 +129,11 @@ class Student(PreciseBuffers):
         torch.set_grad_enabled(True)
         vectors = vectors.detach().requires_grad_(True)
         energies = self.energies_of(numbers, vectors, edges)
+        if not energies.requires_grad:
+            torch.set_grad_enabled(grad_mode)
+            raise ValueError(
+                "Forces need gradients, which torch.inference_mode forbids; use torch.no_grad."
+            )
         slope = torch.autograd.grad([energies.sum()], [vectors])[0]
         torch.set_grad_enabled(grad_mode)
         assert slope is not None  # for TorchScript

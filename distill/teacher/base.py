@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
 
 from distill.errors import DistillError
+from distill.teacher.limit import OPTION
 
 XTB_NAMES: tuple[str, ...] = ("gfn2-xtb", "gfn1-xtb")
 
@@ -36,13 +37,53 @@ class Label:
         """The label of a geometry that the teacher could not do."""
         return cls(float("nan"), np.full((atoms, 3), np.nan), None, reason)
 
+    @classmethod
+    def checked(cls, atoms: Atoms, energy: Any, forces: Any, stress: Any = None) -> Label:
+        """The label that a program has given, whatever it has given.
+
+        Raises ValueError, with a sentence, for an energy that is no number, forces that are not
+        (N, 3), and anything that is complex or not finite.
+        """
+        values = {"energy": (energy, ()), "forces": (forces, (len(atoms), 3))}
+        if stress is not None:
+            values["stress"] = (stress, (3, 3))
+        found = {what: _numbers(what, *value) for what, value in values.items()}
+        return cls(float(found["energy"]), found["forces"], found.get("stress"))
+
+
+def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The array in float64; ValueError for anything that is not that."""
+    if given is None:
+        raise ValueError(f"it gives no {what}")
+    try:
+        array = np.asarray(given)
+        if np.iscomplexobj(array):
+            raise TypeError
+        array = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"what it gives as {what} are no real numbers") from error
+    if shape == () and array.size == 1:
+        array = array.reshape(())
+    if array.shape != shape:
+        raise ValueError(f"what it gives as {what} has the shape {array.shape}, not {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"what it gives as {what} is not finite")
+    return array
+
+
+def reason(error: BaseException) -> str:
+    """An error as part of a sentence."""
+    text = " ".join(str(error).split()).rstrip(".")
+    # the text of a KeyError and the like is only the key
+    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
+
 
 class Teacher(Protocol):
     """Anything that labels geometries.
 
     ``conservative`` is False for models whose forces are not the derivative of their energy.
     The charge and the multiplicity stand in ``atoms.info["charge"]`` (default 0) and
-    ``atoms.info["spin"]`` (default 1).
+    ``atoms.info["spin"]`` (default 1); see `distill.charge`.
     """
 
     name: str
@@ -74,8 +115,10 @@ class TeacherSpec:
     def settings(self) -> str:
         """Options and the weights' SHA-256 as JSON: labels of other settings are not mixed."""
         settings: dict[str, object] = {}
-        if self.options:
-            settings["options"] = dict(sorted(self.options.items()))
+        # how long it may take changes no label
+        options = {k: v for k, v in sorted(self.options.items()) if k != OPTION}
+        if options:
+            settings["options"] = options
         if self.weights is not None:
             try:
                 digest = hashlib.sha256(Path(self.weights).read_bytes()).hexdigest()

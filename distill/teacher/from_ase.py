@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,8 +19,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from distill.charge import charge_of, spin_of
 from distill.errors import DistillError
-from distill.teacher.base import Label
+from distill.teacher.base import Label, reason
+from distill.teacher.limit import OPTION, limited, time_limit
 
 
 class ASETeacher:
@@ -35,6 +38,9 @@ class ASETeacher:
     belong to the forces (ASE's free energy) where the calculator tells them apart. ASE cannot
     know whether forces are the derivative of the energy: ``conservative`` takes it for granted.
 
+    The option ``time-limit`` is not the class's: so many seconds may one geometry take (see
+    `distill.teacher.limit`).
+
     Raises DistillError when the class cannot be imported or refuses the options; many of ASE's
     classes take any option and ignore it, so one that the class does not list gives a warning.
     """
@@ -45,48 +51,51 @@ class ASETeacher:
         self.name = spec
         module, self._class = _find(spec)
         self.version = _version(module.split(".")[0])
-        self._options = {key: _literal(value) for key, value in (options or {}).items()}
+        self._limit = time_limit(options)
+        self._options = {k: _literal(value) for k, value in (options or {}).items() if k != OPTION}
         self._calculator = self._new_calculator()
         self._warn_of_unlisted_options()
 
     def label(self, geometries: Sequence[Atoms]) -> list[Label]:
-        """Label geometries one by one; whatever the calculator raises is the ``Label.error``."""
+        """Label geometries one by one; whatever the calculator raises is the ``Label.error``, but
+        for a Ctrl-C."""
         labels = []
         for atoms in geometries:
             try:
-                if self._calculator is None:
-                    self._calculator = self._new_calculator()
-                labels.append(self._label(atoms))
-            except Exception as error:  # calculators raise what they like
-                labels.append(Label.failed(len(atoms), f"{self.name}: {_reason(error)}"))
+                with limited(self._limit):
+                    if self._calculator is None:
+                        self._calculator = self._new_calculator()
+                    labels.append(self._label(atoms))
+            except BaseException as error:  # calculators raise what they like, SystemExit too
+                if isinstance(error, KeyboardInterrupt) and _from_the_keyboard():
+                    raise
+                labels.append(Label.failed(len(atoms), f"{self.name}: {reason(error)}"))
                 self._calculator = None  # do not trust its state
         return labels
 
     def _label(self, atoms: Atoms) -> Label:
         bare = _with_charge_and_spin(atoms)
         bare.calc = self._calculator
-        forces = np.array(bare.get_forces(apply_constraint=False), dtype=float)
+        forces = bare.get_forces(apply_constraint=False)
         try:
-            energy = float(bare.get_potential_energy(force_consistent=True))
+            energy = bare.get_potential_energy(force_consistent=True)
         except (PropertyNotImplementedError, KeyError):
-            energy = float(bare.get_potential_energy())
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise ValueError("the energy or the forces are not finite")
+            energy = bare.get_potential_energy()
         stress = None
         if bare.pbc.all():
             try:
-                stress = np.array(bare.get_stress(voigt=False, apply_constraint=False))
+                stress = bare.get_stress(voigt=False, apply_constraint=False)
             except (PropertyNotImplementedError, KeyError):
                 pass  # a teacher without stress
-        return Label(energy, forces, stress)
+        return Label.checked(atoms, energy, forces, stress)
 
     def _new_calculator(self) -> Any:
         given = ", ".join(f"{key}={value!r}" for key, value in self._options.items())
         try:
             calculator = self._class(**self._options)
-        except Exception as error:  # a wrong argument, a missing program or file
+        except (Exception, SystemExit) as error:  # a wrong argument, a missing program or file
             raise DistillError(
-                f"{self.name} cannot be set up with {given or 'no options'} ({_reason(error)}); "
+                f"{self.name} cannot be set up with {given or 'no options'} ({reason(error)}); "
                 "install what it needs, or give it with --teacher-option key=value."
             ) from error
         if not hasattr(calculator, "get_potential_energy"):
@@ -111,6 +120,11 @@ class ASETeacher:
             )
 
 
+def _from_the_keyboard() -> bool:
+    """Whether a KeyboardInterrupt may be the user's: workers that ignore Ctrl-C get none."""
+    return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
 def _find(spec: str) -> tuple[str, Any]:
     """The module's name and the class that ``ase:package.module:Class`` stands for."""
     parts = spec.split(":")
@@ -122,9 +136,9 @@ def _find(spec: str) -> tuple[str, Any]:
     _, module, name = parts
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # a broken package may raise anything
+    except (Exception, SystemExit) as error:  # a broken package may raise anything
         raise DistillError(
-            f"The teacher {spec} cannot be imported ({_reason(error)}); install the package "
+            f"The teacher {spec} cannot be imported ({reason(error)}); install the package "
             "that brings it, or put the folder of your own module on PYTHONPATH."
         ) from error
     if not callable(getattr(found, name, None)):
@@ -159,16 +173,10 @@ def _version(package: str) -> str:
 
 def _with_charge_and_spin(atoms: Atoms) -> Atoms:
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    charge, spin = int(atoms.info.get("charge", 0)), int(atoms.info.get("spin", 1))
+    charge, spin = charge_of(atoms) or 0, spin_of(atoms) or 1
     bare.info.update(charge=charge, spin=spin)
     if charge:
         bare.set_initial_charges(np.full(len(atoms), charge / len(atoms)))
     if spin != 1:
         bare.set_initial_magnetic_moments(np.full(len(atoms), (spin - 1) / len(atoms)))
     return bare
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    # the text of a KeyError and the like is only the key
-    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")

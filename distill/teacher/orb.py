@@ -19,8 +19,9 @@ import torch
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from distill.charge import charge_of, spin_of
 from distill.errors import DistillError
-from distill.teacher.base import Label
+from distill.teacher.base import Label, reason
 
 ATOMS_PER_BATCH = 512  # the omol models keep up to 120 edges of 1024 numbers for each atom
 PRECISIONS = ("float32-high", "float32-highest", "float64")
@@ -107,8 +108,8 @@ class OrbTeacher:
             raise ValueError("there are no atoms")
         bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         if self._takes_charge:
-            bare.info["charge"] = int(atoms.info.get("charge", 0))
-            bare.info["spin"] = int(atoms.info.get("spin", 1))
+            bare.info["charge"] = charge_of(atoms) or 0
+            bare.info["spin"] = spin_of(atoms) or 1
         return ase_atoms_to_atom_graphs(
             bare, system_config=self._model.system_config, device=self._device
         )
@@ -142,16 +143,17 @@ class OrbTeacher:
     def _checked(
         self, atoms: Atoms, energy: float, forces: np.ndarray, stress: np.ndarray | None
     ) -> Label:
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            return self._failed(atoms, ValueError("the energy or the forces are not finite"))
         # for a molecule the models give a number too, but it means nothing
-        if stress is None or not atoms.pbc.all():
-            return Label(energy, forces)
-        return Label(energy, forces, voigt_6_to_full_3x3_stress(stress))
+        full = None
+        if stress is not None and atoms.pbc.all():
+            full = voigt_6_to_full_3x3_stress(stress)
+        try:
+            return Label.checked(atoms, energy, forces, full)
+        except ValueError as error:
+            return self._failed(atoms, error)
 
     def _failed(self, atoms: Atoms, error: Exception) -> Label:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return Label.failed(len(atoms), f"{self.name}: {reason}")
+        return Label.failed(len(atoms), f"{self.name}: {reason(error)}")
 
 
 def orb_names() -> list[str]:

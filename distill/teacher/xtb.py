@@ -6,6 +6,7 @@ Shushkov, J. Chem. Theory Comput. 13, 1989 (2017).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 
+from distill.charge import charge_of, spin_of
 from distill.errors import DistillError
-from distill.teacher.base import Label
+from distill.teacher.base import Label, reason
 
 METHODS = {"gfn2-xtb": "GFN2-xTB", "gfn1-xtb": "GFN1-xTB"}
 # our option: (tblite's setting, its type, the factor to tblite's unit)
@@ -24,6 +26,7 @@ SETTINGS: dict[str, tuple[str, type, float]] = {
     "max-iterations": ("max-iter", int, 1.0),
     "electronic-temperature": ("temperature", float, 3.166808578545117e-06),  # K to hartree
 }
+MOST_ITERATIONS = 100_000
 
 
 class XTBTeacher:
@@ -55,18 +58,16 @@ class XTBTeacher:
         labels = []
         calculator, of = None, None
         for atoms in geometries:
-            charge = int(atoms.info.get("charge", 0))
-            spin = int(atoms.info.get("spin", 1))
-            system = (atoms.numbers.tobytes(), charge, spin, atoms.pbc.tobytes())
             try:
+                charge, spin = charge_of(atoms) or 0, spin_of(atoms) or 1
+                system = (atoms.numbers.tobytes(), charge, spin, atoms.pbc.tobytes())
                 if calculator is None or system != of:
                     calculator, of = self._calculator(atoms, charge, spin), system
                 else:
                     calculator.update(atoms.positions / Bohr, _lattice(atoms))
                 labels.append(_read(calculator.singlepoint(), atoms))
-            except (RuntimeError, ValueError) as error:  # tblite's own errors derive from these
-                reason = " ".join(str(error).split()) or type(error).__name__
-                labels.append(Label.failed(len(atoms), f"{self.name}: {reason}"))
+            except Exception as error:  # tblite's own, and those of a charge that is no number
+                labels.append(Label.failed(len(atoms), f"{self.name}: {reason(error)}"))
                 calculator = None  # do not trust its state
         return labels
 
@@ -91,9 +92,12 @@ def _setting(key: str, value: str) -> tuple[str, Any]:
         raise DistillError(f"xTB has no option '{key}'; there are {', '.join(SETTINGS)}.")
     name, kind, factor = SETTINGS[key]
     try:
-        return name, kind(float(value) * factor)
-    except ValueError as error:
-        raise DistillError(f"The xTB option {key} must be a number, not '{value}'.") from error
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf or (kind is int and not 1 <= number <= MOST_ITERATIONS):
+        raise DistillError(f"The xTB option {key} must be a number above 0, not '{value}'.")
+    return name, kind(number * factor)
 
 
 def _lattice(atoms: Atoms) -> np.ndarray | None:
@@ -103,9 +107,7 @@ def _lattice(atoms: Atoms) -> np.ndarray | None:
 def _read(result: Any, atoms: Atoms) -> Label:
     energy = float(result["energy"]) * Hartree
     forces = -np.asarray(result["gradient"]) * (Hartree / Bohr)
-    if not (np.isfinite(energy) and np.isfinite(forces).all()):
-        return Label.failed(len(atoms), "the energy or the forces are not finite")
     stress = None
     if atoms.pbc.all():
         stress = np.asarray(result["virial"]) * Hartree / atoms.get_volume()
-    return Label(energy, forces, stress)
+    return Label.checked(atoms, energy, forces, stress)

@@ -7,12 +7,11 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from distill.errors import DistillError
 from distill.kernels import Kernel
 from distill.student import Student
 from distill.student.edges import squared_lengths
 from distill.student.latent import last_scalars
-from distill.student.neighbours import CLOSEST, SkinList
+from distill.student.neighbours import SkinList, refuse_if_close
 
 Array = NDArray[np.float64]
 Result = tuple[Array, Array, Array, Array | None]
@@ -41,7 +40,7 @@ class KernelBackend:
 
     def __call__(self, atoms: Atoms) -> Result:
         answer = self.kernel.evaluate(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
-        refuse_overlap(*answer.closest)
+        refuse_if_close(*answer.closest)
         return answer.energies, answer.forces, answer.virial, answer.distances
 
 
@@ -96,14 +95,5 @@ def refuse_any_overlap(
     squares = squared_lengths(positions, index, shift)
     if len(squares):
         nearest = int(squares.argmin())
-        refuse_overlap(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
+        refuse_if_close(float(squares[nearest]) ** 0.5, *index[:, nearest].tolist())
     return squares
-
-
-def refuse_overlap(distance: float, i: int, j: int) -> None:
-    """DistillError for two atoms on top of each other."""
-    if distance < CLOSEST:
-        raise DistillError(
-            f"Atoms {min(i, j)} and {max(i, j)} are {distance:.2f} Å apart; "
-            "mend the geometry, where two atoms overlap."
-        )

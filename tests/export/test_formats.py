@@ -1,6 +1,9 @@
 """Every size in every format against the student in float64."""
 
+import copy
 import json
+import multiprocessing
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +71,81 @@ def test_onnx_is_as_promised(onnx_file: Path) -> None:
     assert [o.name for o in model.graph.output] == ["energy", "forces"]
     card = json.loads({p.key: p.value for p in model.metadata_props}["distill"])
     assert card["cutoff"] == 5.0 and card["teacher"]["name"] == "gfn2-xtb"
+
+
+def water(*numbers: int) -> list[np.ndarray]:
+    """Inputs of an exported file, of three atoms and no more."""
+    x = np.array([[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]], np.float32)
+    edges = np.array([[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]])
+    return [x, np.array(numbers), edges, np.zeros((6, 3), np.float32)]
+
+
+@pytest.mark.parametrize("z", [5, 0, -1, -66, 119, 300, 2**40])
+def test_an_unknown_element_is_nan(onnx_file: Path, z: int) -> None:
+    """-1 is where the table of elements says 'unknown', and -66 counts back to iodine in it."""
+    run = runner(onnx_file, "onnx")
+    assert np.isfinite(run(*water(53, 1, 1))[0])
+    energy, forces = run(*water(z, 1, 1))
+    assert np.isnan(energy) and np.isnan(forces).all()
+    x, numbers, edges, shift = water(z, 1, 1)
+    assert np.isnan(run(x, numbers, edges[:, :0], shift[:0])[1]).all()
+
+
+def test_coordinates_that_are_not_finite_are_nan(onnx_file: Path) -> None:
+    """Also of an atom alone, whose energy no coordinate enters."""
+    run = runner(onnx_file, "onnx")
+    for value in (np.nan, np.inf):
+        x, numbers, edges, shift = water(8, 1, 1)
+        x[2, 1] = value
+        energy, forces = run(x, numbers, edges[:, :2], shift[:2])
+        assert np.isnan(energy) and np.isnan(forces).all()
+    assert run(x[:0], numbers[:0], edges[:, :0], shift[:0])[0] == 0.0
+
+
+def test_onnx_takes_no_other_types(onnx_file: Path) -> None:
+    run = runner(onnx_file, "onnx")
+    x, numbers, edges, shift = water(8, 1, 1)
+    energy, _ = run(x, numbers, edges, shift)
+    assert run(np.asfortranarray(x), numbers, np.ascontiguousarray(edges.T).T, shift)[0] == energy
+    for wrong in (
+        (x.astype(np.float64), numbers, edges, shift),
+        (x, numbers.astype(np.int32), edges, shift),
+        (x, numbers[:2], edges, shift),
+    ):
+        with pytest.raises(Exception, match="ONNXRuntimeError"):
+            run(*wrong)
+
+
+def test_copies_of_the_calculator(onnx_file: Path, tmp_path: Path) -> None:
+    """Copied, pickled, forked and spawned, also when the file has gone."""
+    from ase.build import molecule
+
+    from distill_ase import OnnxCalculator
+
+    file = tmp_path / "gone.onnx"
+    file.write_bytes(onnx_file.read_bytes())
+    atoms = molecule("CH3OH")
+    atoms.calc = OnnxCalculator(file, threads=2)
+    file.unlink()
+    atoms.get_forces()
+    atoms.rattle(0.05, seed=1)
+    copies = [copy.deepcopy(atoms), pickle.loads(pickle.dumps(atoms))]
+    energies = [other.get_potential_energy() for other in copies]
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            energies.append(pool.apply_async(Atoms.get_potential_energy, [atoms]).get(timeout=100))
+    assert energies == pytest.approx([atoms.get_potential_energy()] * 4, abs=1e-6)
+    assert copies[0].calc is not atoms.calc
+    copies[0].rattle(0.1, seed=2)  # a copy's neighbour list and results are its own
+    copies[0].get_forces()
+    assert atoms.calc.check_state(atoms) == []
+
+
+def test_a_student_file_is_no_onnx_file(tmp_path: Path) -> None:
+    from distill_ase import OnnxCalculator
+
+    with pytest.raises(DistillError, match="is a student file.*distill export"):
+        OnnxCalculator(tmp_path / "student.safetensors")
 
 
 def test_a_wrong_file_is_refused(onnx_file: Path, tmp_path: Path) -> None:
@@ -161,6 +239,10 @@ def test_calculator_in_md(onnx_file: Path, rng: np.random.Generator) -> None:
         (Atoms(), "no atoms"),
         (Atoms("CHe", [[0, 0, 0], [0, 0, 2]]), "does not know He; it knows Br C Cl"),
         (Atoms("CH", [[0, 0, 0], [0, float("nan"), 1]]), "Atom 1 has a coordinate that is NaN"),
+        (Atoms("CO", [[1, 1, 1], [1, 1, 1]]), "Atoms 0 and 1 are 0.00 Å apart"),
+        (Atoms("CHH", [[0, 0, 0], [0, 0, 1.1], [0, 0, 1.3]]), "Atoms 1 and 2 are 0.20 Å apart"),
+        (Atoms("O", info={"charge": "minus"}), "'minus'; give a whole number"),
+        (Atoms("O", info={"charge": 7}), "not \\+7; train one"),
     ],
 )
 def test_bad_systems(onnx_file: Path, atoms: Atoms, sentence: str) -> None:

@@ -1,17 +1,27 @@
 """StudentCalculator against the float64 student and finite differences."""
 
+import copy
+import multiprocessing
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms, units
 from ase.build import molecule
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.calculators.mixing import SumCalculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read
 from ase.md.verlet import VelocityVerlet
 
 from distill import DistillError
+from distill.bench.systems import system
 from distill.student import Student
 from distill_ase import StudentCalculator
+
+NAN = float("nan")
 
 
 @pytest.mark.parametrize("frame", ["drug", "crystal"])
@@ -132,9 +142,6 @@ def test_global_settings_of_torch_are_left_alone(tiny_file, drug):
     )
 
 
-NAN = float("nan")
-
-
 @pytest.mark.parametrize(
     ("atoms", "sentence"),
     [
@@ -166,6 +173,110 @@ def test_an_overlap_on_the_way_is_noticed(tiny_file):
     atoms.positions[2] = atoms.positions[1] + [0.1, 0.0, 0.0]
     with pytest.raises(DistillError, match="Atoms 1 and 2 are 0.10"):
         atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("charge", ["1", "+1", "-2", None, 1.0, -2, np.int64(1), "0.0"])
+def test_a_charge_is_read_as_it_is_written(tiny_file, charge):
+    """The student knows the charges 0 and 1."""
+    atoms = molecule("CH4")
+    atoms.info["charge"] = charge
+    atoms.calc = StudentCalculator(tiny_file)
+    if charge is not None and float(charge) == -2:
+        with pytest.raises(DistillError, match="charge 0, 1 only, not -2"):
+            atoms.get_potential_energy()
+    else:
+        assert np.isfinite(atoms.get_potential_energy())
+
+
+@pytest.mark.parametrize("key", ["charge", "spin"])
+@pytest.mark.parametrize("value", ["abc", "", 0.5, "0.5", NAN, np.inf, True, [1, 2], b"\xff"])
+def test_a_charge_that_is_none(tiny_file, key, value):
+    atoms = molecule("CH4")
+    atoms.info[key] = value
+    atoms.calc = StudentCalculator(tiny_file)
+    with pytest.raises(DistillError, match=f"info..{key}.. is .*; give a whole number"):
+        atoms.get_potential_energy()
+
+
+def test_initial_charges(tiny_file):
+    atoms = molecule("CH4")
+    atoms.calc = StudentCalculator(tiny_file)
+    atoms.get_potential_energy()
+    for total, sentence in ((-2.0, "not -2"), (0.5, "add up to 0.5 e"), (NAN, "add up to nan")):
+        atoms.set_initial_charges([total, 0, 0, 0, 0])
+        with pytest.raises(DistillError, match=sentence):
+            atoms.get_potential_energy()
+    atoms.set_initial_charges([0.601, 0.1, 0.1, 0.1, 0.1])
+    assert np.isfinite(atoms.get_potential_energy())
+    atoms.info["charge"] = -2  # what has changed is looked at
+    with pytest.raises(DistillError, match="not -2"):
+        atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("backend", ["torch", "kernel"])
+@pytest.mark.parametrize("when", ["made", "asked", "both"])
+def test_in_inference_mode(tiny_file, drug, backend, when):
+    def calculator():
+        return StudentCalculator(tiny_file, backend=backend)
+
+    drug.calc = calculator()
+    expected = drug.get_forces()
+    with torch.inference_mode(when != "asked"):
+        drug.calc = calculator()
+        if when == "both":
+            drug.get_forces()
+    drug.rattle(1e-9)
+    with torch.inference_mode(when == "asked"), torch.autocast("cpu", dtype=torch.bfloat16):
+        np.testing.assert_allclose(drug.get_forces(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["torch", "kernel"])
+def test_copies(backend):
+    atoms = molecule("CH3OH")
+    atoms.calc = StudentCalculator("tiny", backend=backend, threads=2)
+    atoms.get_forces()
+    atoms.rattle(0.05, seed=1)
+    others = [copy.deepcopy(atoms), pickle.loads(pickle.dumps(atoms))]
+    forces = [other.get_forces() for other in others]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        forces.append(pool.apply_async(Atoms.get_forces, [atoms]).get(timeout=100))
+    np.testing.assert_allclose(forces, [atoms.get_forces()] * 3, atol=1e-6)
+    assert others[0].calc.results["uncertainty"] == pytest.approx(
+        atoms.calc.results["uncertainty"], rel=1e-3
+    )
+
+
+def test_results_are_those_that_ase_knows(tmp_path):
+    atoms = molecule("CH3OH")
+    atoms.calc = StudentCalculator("tiny")
+    forces, results = atoms.get_forces(), atoms.calc.results
+    assert results["uncertainty"] > 0 and results["uncertainties"].shape == (6,)
+    assert "uncertainty" in results and results.get("uncertainty") == results["uncertainty"]
+    assert results.get("nonsense", 3) == 3 and "nonsense" not in results
+    with pytest.raises(KeyError):
+        results["nonsense"]
+    assert set(results) <= set(all_properties)
+    again = pickle.loads(pickle.dumps(results))
+    assert again.keys() == results.keys() and again["uncertainty"] == results["uncertainty"]
+
+    kept = atoms.copy()
+    kept.calc = SinglePointCalculator(kept, **results)
+    np.testing.assert_array_equal(kept.get_forces(), forces)
+    np.testing.assert_array_equal(atoms.calc.export_properties()["forces"], forces)
+    for name in ("kept.traj", "kept.xyz", "kept.json"):
+        atoms.write(tmp_path / name)
+        np.testing.assert_allclose(read(tmp_path / name).get_forces(), forces, atol=1e-7)
+    both = atoms.copy()
+    both.calc = SumCalculator([atoms.calc, StudentCalculator("tiny")])
+    np.testing.assert_allclose(both.get_forces(), 2 * forces, atol=1e-6)
+
+
+def test_many_threads(tiny_file, engines):
+    atoms = system(300)
+    for threads in (1, 64):
+        atoms.calc = StudentCalculator(tiny_file, threads=threads)
+        answer = atoms.get_potential_energy(), atoms.get_forces()
+        engines.assert_agree(answer, engines.reference(tiny_file, atoms))
 
 
 @pytest.mark.parametrize(

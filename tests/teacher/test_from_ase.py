@@ -1,6 +1,7 @@
 """Any ASE calculator as a teacher, against ASE itself and against the xTB teacher."""
 
 import importlib
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 
 from distill.errors import DistillError
+from distill.teacher.base import TeacherSpec
 from distill.teacher.from_ase import ASETeacher
 from distill.teacher.xtb import XTBTeacher
 
@@ -168,3 +170,109 @@ def test_bad_input_gives_one_sentence(
 def test_an_option_that_would_be_ignored_gives_a_warning() -> None:
     with pytest.warns(UserWarning, match="does not list 'methode'"):
         ASETeacher("ase:tblite.ase:TBLite", {"methode": "GFN1-xTB"})
+
+
+STRANGE = '''
+import sys, time
+from ase.calculators.calculator import Calculator, all_changes
+import numpy as np
+
+
+class Strange(Calculator):
+    """Gives what the geometry's info says, or does it."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        n = len(atoms)
+        good = {"energy": -1.5, "forces": np.ones((n, 3)), "stress": np.zeros(6)}
+        how = {1: "good", 6: "exit", 7: "interrupt", 8: "hang", 9: "flat", 15: "complex",
+               16: "nothing", 17: "half", 35: "nan", 53: "text", 18: "energies", 2: "stress"}
+        which = how[int(atoms.numbers[0])]
+        print("chatter", which)
+        if which == "exit":
+            sys.exit(3)
+        if which == "interrupt":
+            raise KeyboardInterrupt
+        while which == "hang":
+            try:
+                time.sleep(60)
+            except Exception:
+                pass
+        self.results = good | {
+            "flat": {"forces": np.ones(3 * n)},
+            "complex": {"forces": np.ones((n, 3)) * 1j},
+            "nothing": {"energy": None},
+            "half": {"forces": np.ones((n, 3), dtype=np.float32), "energy": np.float32([-1.5])},
+            "nan": {"forces": np.full((n, 3), np.nan)},
+            "text": {"energy": "low"},
+            "energies": {"energy": np.ones(n)},
+            "stress": {"stress": np.full(6, np.inf)},
+        }.get(which, {})
+'''
+
+
+def test_whatever_a_calculator_does_is_an_error_of_that_geometry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange_calculator.py").write_text(STRANGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    teacher = ASETeacher("ase:strange_calculator:Strange", {"time-limit": "0.5"})
+    symbols = ["H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I", "Ar", "He", "H"]
+    geometries = [Atoms(f"{s}2", [[0, 0, 0], [1, 0, 0]]) for s in symbols]
+    geometries[11].set_cell([9, 9, 9])
+    geometries[11].pbc = True
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a worker
+    try:
+        labels = teacher.label(geometries)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    errors = dict(zip(symbols, (label.error for label in labels), strict=True))
+    assert labels[0].error is labels[7].error is labels[-1].error is None
+    assert labels[7].forces.dtype == np.float64 and labels[7].energy == -1.5
+    for symbol, words in {
+        "C": "SystemExit: 3",
+        "N": "KeyboardInterrupt",
+        "O": "it took longer than the 0.5 s of time-limit",
+        "F": r"forces has the shape (6,), not (2, 3)",
+        "P": "as forces are no real numbers",
+        "S": "it gives no energy",
+        "Br": "as forces is not finite",
+        "I": "as energy are no real numbers",
+        "Ar": "energy has the shape (2,), not ()",
+        "He": "as stress is not finite",
+    }.items():
+        assert words in str(errors[symbol]), errors[symbol]
+    # a Ctrl-C of the user is no error of a geometry
+    with pytest.raises(KeyboardInterrupt):
+        teacher.label([geometries[2]])
+
+
+def test_a_time_limit_changes_no_label() -> None:
+    plain = TeacherSpec(LJ, options={"rc": "8"})
+    assert TeacherSpec(LJ, options={"rc": "8", "time-limit": "9"}).settings == plain.settings
+    for nonsense in ("soon", "0", "-1", "nan", "inf"):
+        with pytest.raises(DistillError, match="time-limit is .*; give the seconds"):
+            ASETeacher(LJ, {"time-limit": nonsense})
+
+
+@pytest.mark.parametrize("info", [{"charge": "abc"}, {"charge": 0.5}, {"spin": 0}])
+def test_a_charge_that_is_none(info: dict[str, object]) -> None:
+    water = molecule("H2O")
+    water.info = info
+    for teacher in (XTBTeacher(), ASETeacher(LJ)):
+        (label,) = teacher.label([water])
+        assert 'atoms.info["' in str(label.error)
+
+
+def test_text_and_none_are_read() -> None:
+    ions = [molecule("CH3") for _ in range(3)]
+    ions[0].info.update(charge="1", spin="1")
+    ions[1].info.update(charge=1.0, spin=None)
+    ions[2].set_initial_charges([0.4, 0.2, 0.2, 0.2])
+    for atoms in ions:
+        atoms.set_initial_magnetic_moments(None)
+    first, *others = XTBTeacher().label(ions)
+    assert first.error is None
+    assert [other.energy for other in others] == pytest.approx([first.energy] * 2, abs=1e-6)

@@ -220,7 +220,10 @@ class Step:
 
     def set_atoms(self, numbers: Tensor) -> None:
         """numbers (N,) atomic numbers. An atom of an unknown element gets the energy NaN."""
-        species = self.weights.species_of[numbers.to(self.positions.device)]
+        numbers, all_species = numbers.to(self.positions.device), self.weights.species_of
+        there = (numbers >= 0) & (numbers < len(all_species))
+        species = all_species[numbers.clamp(0, len(all_species) - 1)]
+        species = torch.where(there, species, -1)
         known = species.clamp(min=0)
         self.species.copy_(known)
         reference = self.weights.reference[known]

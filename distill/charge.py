@@ -1,0 +1,64 @@
+"""Charge and multiplicity of ASE's Atoms, as people and other programs write them."""
+
+import math
+from typing import Any
+
+from ase import Atoms
+
+from distill.errors import DistillError
+
+ROUNDED = 0.05
+"""e; partial charges, printed with few digits, sum up to a whole number within this."""
+
+
+def charge_of(atoms: Atoms) -> int | None:
+    """Charge in e: of ``atoms.info["charge"]``, else the sum of the initial charges; None where
+    neither is given. DistillError for what is no whole number."""
+    charge = whole_number(atoms, "charge")
+    if charge is not None or not atoms.has("initial_charges"):
+        return charge
+    total = float(atoms.arrays["initial_charges"].sum())
+    if not abs(total) < math.inf or abs(total - round(total)) > ROUNDED:
+        raise DistillError(
+            f"The initial charges add up to {total:g} e, which is no whole number; say the charge: "
+            'atoms.info["charge"] = 0, for example.'
+        )
+    return round(total)
+
+
+def spin_of(atoms: Atoms) -> int | None:
+    """Multiplicity 2S+1 of ``atoms.info["spin"]``, None where it is not given. DistillError for
+    what is no whole number from 1 on."""
+    spin = whole_number(atoms, "spin")
+    if spin is not None and spin < 1:
+        raise DistillError(
+            f'atoms.info["spin"] is {spin}, but it is the multiplicity 2S+1; give 1 for a singlet, '
+            "2 for a doublet."
+        )
+    return spin
+
+
+def whole_number(atoms: Atoms, key: str) -> int | None:
+    """An entry of ``atoms.info``: a number or its text; None where it is not there or None."""
+    given: Any = atoms.info.get(key)
+    if given is None:
+        return None
+    try:
+        number = math.nan if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number.is_integer():  # neither are NaN and infinity
+        raise DistillError(
+            f'atoms.info["{key}"] is {given!r}; give a whole number, as in '
+            f'atoms.info["{key}"] = {1 if key == "spin" else -1}.'
+        )
+    return int(number)
+
+
+def check_charge(charge: int | None, known: Any) -> None:
+    """DistillError when none of the ``known`` charges (None: nothing is known of them) is this."""
+    if known and charge is not None and charge not in known:
+        raise DistillError(
+            f"The student has learned molecules of charge {', '.join(map(str, known))} only, "
+            f"not {charge:+d}; train one on data that has the charge."
+        )
