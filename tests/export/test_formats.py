@@ -133,7 +133,7 @@ def test_copies_of_the_calculator(onnx_file: Path, tmp_path: Path) -> None:
     energies = [other.get_potential_energy() for other in copies]
     for method in ("fork", "spawn"):
         with multiprocessing.get_context(method).Pool(1) as pool:
-            energies.append(pool.apply_async(Atoms.get_potential_energy, [atoms]).get(timeout=100))
+            energies.append(pool.apply_async(Atoms.get_potential_energy, [atoms]).get(timeout=900))
     assert energies == pytest.approx([atoms.get_potential_energy()] * 4, abs=1e-6)
     assert copies[0].calc is not atoms.calc
     copies[0].rattle(0.1, seed=2)  # a copy's neighbour list and results are its own

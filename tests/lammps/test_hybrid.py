@@ -236,7 +236,7 @@ def test_refused(wheel, tmp_path, solution, ranks, pair, sentence) -> None:
     file = wheel.export("ultra-tiny", style="distill")
     script = wheel.setup(solution, file, tmp_path)
     script = script[: script.index("pair_style")] + "pair_style " + pair.replace("FILE", str(file))
-    done = wheel.run(script + "\nrun 1\n", tmp_path, ranks, timeout=60)
+    done = wheel.run(script + "\nrun 1\n", tmp_path, ranks)
     assert done.returncode != 0
     assert sentence in done.stdout, done.stdout
 

@@ -103,7 +103,7 @@ def bare(script: str, folder: Path, **variables: str) -> subprocess.CompletedPro
     here = [str(folder) for folder in map(Path, sys.path) if (folder / "distill_lammps").is_dir()]
     roots = [str(Path(distill.__file__).parents[1]), *here]
     return subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=200,
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True,
         env={"PYTHONPATH": os.pathsep.join(roots), "TMPDIR": str(folder), **variables},
     )  # fmt: skip
 

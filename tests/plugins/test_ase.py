@@ -239,7 +239,7 @@ def test_copies(backend):
     others = [copy.deepcopy(atoms), pickle.loads(pickle.dumps(atoms))]
     forces = [other.get_forces() for other in others]
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        forces.append(pool.apply_async(Atoms.get_forces, [atoms]).get(timeout=100))
+        forces.append(pool.apply_async(Atoms.get_forces, [atoms]).get(timeout=900))
     np.testing.assert_allclose(forces, [atoms.get_forces()] * 3, atol=1e-6)
     assert others[0].calc.results["uncertainty"] == pytest.approx(
         atoms.calc.results["uncertainty"], rel=1e-3
