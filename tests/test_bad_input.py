@@ -361,6 +361,7 @@ def test_bad_input(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_program_itself(tmp_path: Path) -> None:
     own_files(tmp_path)
     before = snapshot(tmp_path)
@@ -394,12 +395,14 @@ def test_a_disk_that_fills_up_meanwhile(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, student = water_dataset(tmp_path), student_file(tmp_path)
+    other = tmp_path / "other.safetensors"
+    shutil.copy(student, other)
     words = {
         "label": ["label", "CO", "-o", str(data), "--frames", "2", "--workers", "1"],
         "train": ["train", str(data), "-o", str(tmp_path / "out"), "--size", "ultra-tiny",
                   "--steps", "1", "--backend", "eager"],
         "evaluate": ["evaluate", str(student), str(data), "-o", str(tmp_path / "out")],
-        "export": ["export", str(student), "-o", str(student), "--force"],
+        "export": ["export", str(student), "-o", str(other), "--force"],
     }[command]  # fmt: skip
     before = snapshot(tmp_path)
     replace = os.replace

@@ -116,6 +116,7 @@ def test_without_workers_the_stacks_name_it(tmp_path: Path) -> None:
     assert "in test_holds_the_lock_of_python" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_run_has_a_limit(tmp_path: Path) -> None:
     toys(tmp_path, "test_child.py", "test_dying.py")
     text = (tmp_path / "test_child.py").read_text().replace("timeout(1)", "timeout(900)")

@@ -101,6 +101,7 @@ def test_a_run_is_stopped_while_its_explorers_start(tmp_path: Path) -> None:
         stop(process, signal.SIGINT, again)
 
 
+@pytest.mark.slow
 def test_stopped_while_it_is_loaded(tmp_path: Path) -> None:
     for seconds in (0.1, 0.25, 0.5):  # of processor time; Python itself takes the first moment
         process = start([*LABEL, str(tmp_path / "set.h5")])

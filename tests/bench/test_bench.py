@@ -48,6 +48,7 @@ def test_the_count_of_dense_layers_is_torchs(size: str) -> None:
     assert counter.get_total_flops() == 2 * ours
 
 
+@pytest.mark.slow
 def test_the_roofline_grows_with_the_work() -> None:
     peak = {"gemm_gflops": 100.0, "triad_gb_per_s": 10.0}
     tiny, original = SIZES["tiny"], SIZES["original"]

@@ -74,6 +74,7 @@ def test_what_stays_as_it_is() -> None:
         torch.testing.assert_close(again[name], x, rtol=5e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_route_takes_it(tmp_path: Path) -> None:
     file = quantized("ultra-tiny", tmp_path)
     out = tmp_path / "x.onnx"
