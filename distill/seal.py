@@ -19,6 +19,22 @@ def seal_of(content: bytes) -> bytes:
     return MAGIC + hashlib.blake2b(content, digest_size=SIZE).digest()
 
 
+def onnx_seal_of(content: bytes) -> bytes:
+    """The same for an ONNX file, whose end must be a message of its own: one entry of the metadata,
+    which adds to those before (protobuf merges messages that follow each other)."""
+    key, value = MAGIC, hashlib.blake2b(content, digest_size=SIZE).hexdigest().encode()
+    entry = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(value)]) + value
+    return b"\x72" + bytes([len(entry)]) + entry  # ModelProto.metadata_props
+
+
+def onnx_intact(content: bytes) -> bool:
+    """Whether an ONNX file is as it was sealed; also true for one without a seal."""
+    end = len(content) - len(onnx_seal_of(b""))
+    if MAGIC not in content[end:]:
+        return MAGIC not in content
+    return content[end:] == onnx_seal_of(content[:end])
+
+
 def seal(path: Path) -> None:
     """Adds the seal to a finished file."""
     with path.open("r+b") as file:

@@ -20,7 +20,7 @@ import numpy as np
 from distill.errors import DistillError
 from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.predict import predict
-from distill.export.onnx import CARD, export_onnx
+from distill.export.onnx import CARD, export_onnx, save_onnx
 from distill.export.validate import runner
 from distill.student.neighbours import INPUTS, exported_inputs, neighbour_list
 from distill.student.student import Student
@@ -67,7 +67,7 @@ def quantize_activations(student: Student, frames: Sequence[LabelledFrame], path
         card = {**json.loads(properties[CARD]), "precision": "int8 weights and activations"}
         onnx.helper.set_model_props(model, {CARD: json.dumps(card)})
         onnx.checker.check_model(model, full_check=True)
-        onnx.save_model(model, str(place))
+        save_onnx(model, place)
         off = force_rmse(student, chosen, inputs, place)
         if not off < FORCE_TOLERANCE:
             raise DistillError(

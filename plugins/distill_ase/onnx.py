@@ -15,6 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
 from distill.errors import DistillError
+from distill.seal import onnx_intact
 from distill.student.neighbours import INPUTS, SkinList, exported_inputs, refuse_overlap
 
 
@@ -140,7 +141,7 @@ os.register_at_fork(after_in_child=_forget_sessions)
 
 
 def read_file(file: str | Path) -> bytes:
-    """Of an exported student; DistillError for what is no ONNX file at first sight."""
+    """Of an exported student; DistillError for what is no ONNX file at first sight, or damaged."""
     path = Path(file)
     if path.suffix == ".safetensors":
         raise DistillError(
@@ -153,6 +154,9 @@ def read_file(file: str | Path) -> bytes:
             f"-o {path.with_suffix('.onnx')}"
         )
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise DistillError(f"{file} cannot be read ({error.strerror}); copy it again.") from error
+    if not onnx_intact(content):
+        raise DistillError(f"{file} is damaged: its checksum is wrong; copy or export it again.")
+    return content

@@ -24,6 +24,7 @@ from distill.export import FORMATS
 from distill.export.onnx import OPSET
 from distill.export.validate import runner, systems_for, validate
 from distill.student import SIZES
+from distill_ase import OnnxCalculator, StudentCalculator
 
 ENDINGS = {"torchscript": ".pt", "onnx": ".onnx", "aoti": ".pt2"}
 
@@ -120,8 +121,6 @@ def test_copies_of_the_calculator(onnx_file: Path, tmp_path: Path) -> None:
     """Copied, pickled, forked and spawned, also when the file has gone."""
     from ase.build import molecule
 
-    from distill_ase import OnnxCalculator
-
     file = tmp_path / "gone.onnx"
     file.write_bytes(onnx_file.read_bytes())
     atoms = molecule("CH3OH")
@@ -142,8 +141,6 @@ def test_copies_of_the_calculator(onnx_file: Path, tmp_path: Path) -> None:
 
 
 def test_a_student_file_is_no_onnx_file(tmp_path: Path) -> None:
-    from distill_ase import OnnxCalculator
-
     with pytest.raises(DistillError, match="is a student file.*distill export"):
         OnnxCalculator(tmp_path / "student.safetensors")
 
@@ -220,7 +217,6 @@ def test_calculator_without_torch(onnx_file: Path) -> None:
 
 def test_calculator_in_md(onnx_file: Path, rng: np.random.Generator) -> None:
     """Its neighbour list, with and without periodicity, and atoms that change."""
-    from distill_ase import OnnxCalculator, StudentCalculator
 
     calculator = OnnxCalculator(onnx_file)
     for atoms in (system(20), system(60), Atoms("O"), system(20)):
@@ -246,16 +242,30 @@ def test_calculator_in_md(onnx_file: Path, rng: np.random.Generator) -> None:
     ],
 )
 def test_bad_systems(onnx_file: Path, atoms: Atoms, sentence: str) -> None:
-    from distill_ase import OnnxCalculator
-
     atoms.calc = OnnxCalculator(onnx_file)
     with pytest.raises(DistillError, match=sentence):
         atoms.get_potential_energy()
 
 
-def test_bad_files(onnx_file: Path, tmp_path: Path) -> None:
-    from distill_ase import OnnxCalculator
+def test_a_turned_bit_is_a_sentence(
+    onnx_file: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """ONNX Runtime itself computes with weights that have changed."""
+    content = onnx_file.read_bytes()
+    onnx.checker.check_model(onnx.load_from_string(content))  # the seal is a part of the format
+    path = tmp_path / "turned.onnx"
+    for place in [*rng.integers(len(content), size=40), len(content) - 1, len(content) - 50]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        with pytest.raises(DistillError, match="damaged"):
+            OnnxCalculator(path)
+    path.write_bytes(content[:-1000])
+    with pytest.raises(DistillError):
+        OnnxCalculator(path)
 
+
+def test_bad_files(onnx_file: Path, tmp_path: Path) -> None:
     with pytest.raises(DistillError, match="There is no file .*nothing.onnx; write one"):
         OnnxCalculator(tmp_path / "nothing.onnx")
     (tmp_path / "half.onnx").write_bytes(onnx_file.read_bytes()[:1000])
