@@ -194,6 +194,19 @@ bool PairDistill::anywhere(bool here) {
   return all != 0;
 }
 
+// The words of the first rank that has any, on all ranks: when one rank alone ends a run, mpiexec may
+// kill them all before it has passed on what that rank said.
+std::string PairDistill::from_first(bool here, const std::string &words) {
+  if (comm->nprocs == 1) return words;
+  int mine = here ? comm->me : comm->nprocs, first = mine, size = int(words.size());
+  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+  MPI_Bcast(&size, 1, MPI_INT, first, world);
+  std::string all = words;
+  all.resize(size);
+  MPI_Bcast(&all[0], size, MPI_CHAR, first, world);
+  return all;
+}
+
 // Without some of its neighbours an atom is another one to the student. Taking atoms out altogether,
 // as Monte Carlo does, and parts of the system from each other, is well defined.
 void PairDistill::check_exclusions() {
@@ -330,14 +343,18 @@ void PairDistill::judge(const double *closest) {
   for (double energy : energies_) total += energy;
   for (double f : forces_) slope += std::fabs(f);
   const bool finite = std::isfinite(total) && std::isfinite(slope), near = closest[0] < CLOSEST;
-  if (finite && !near) return;
+  const bool here = !finite || near;
+  std::string sentence;
   if (near)
-    trouble_ = fmt::format("Atoms {} and {} are {:.2f} A apart: mend the geometry, or take a shorter timestep",
+    sentence = fmt::format("Atoms {} and {} are {:.2f} A apart: mend the geometry, or take a shorter timestep",
                            atom->tag[int(closest[1])], atom->tag[int(closest[2])], closest[0]);
-  else
-    trouble_ = "The student's energy is not a finite number: mend the geometry, or take a shorter timestep";
+  else if (!finite)
+    sentence = "The student's energy is not a finite number: mend the geometry, or take a shorter timestep";
+  if (!anywhere(here)) return;
+  trouble_ = from_first(here, sentence);
   trouble_step_ = int64_t(update->ntimestep);
   if (!trial()) finish();
+  if (!here) return;
   if (!finite) std::fill(forces_.begin(), forces_.end(), 0.0);
   std::fill(energies_.begin(), energies_.end(), 0.0);
   // one atom of a pair is always our own
@@ -350,7 +367,7 @@ void PairDistill::finish() {
   if (trouble_.empty()) return;
   std::string sentence;
   sentence.swap(trouble_);
-  error->one(FLERR, sentence);
+  error->all(FLERR, sentence);
 }
 
 // ---- between ranks ------------------------------------------------------------------------------

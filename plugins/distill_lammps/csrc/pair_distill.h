@@ -34,6 +34,7 @@ class PairDistill : public Pair {
   void check_exclusions();
   std::string not_known(int type) const;
   bool anywhere(bool here);
+  std::string from_first(bool here, const std::string &words);
   bool removed(int atom) const;
   bool pairs_are_old() const;
   void new_pairs();
