@@ -8,7 +8,7 @@ import pytest
 
 from distill.errors import DistillError
 from distill.seal import intact, seal
-from distill.whole import check_writable, disk_errors, sweep, whole_file
+from distill.whole import check_writable, disk_errors, disk_problem, sweep, whole_file
 from tests.small_disk import files_of_at_most
 
 
@@ -55,6 +55,22 @@ def test_errors_of_other_kinds_and_disks_pass(tmp_path: Path) -> None:
     ):
         with pytest.raises(DistillError, match="Cannot write"), disk_errors(tmp_path / "a"):
             raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(28, "No space left on device", "/data/x"), "full (/data/x)"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "full"),
+        (OSError(122, "Disk quota exceeded"), "full"),
+        (PermissionError(13, "Permission denied", "/mnt/x"), "not allowed (/mnt/x)"),
+        (FileNotFoundError(2, "No such file", "x"), None),
+        (ValueError("no"), None),
+    ],
+)
+def test_disk_problems(error: Exception, expected: str | None) -> None:
+    sentence = disk_problem(error)
+    assert sentence is None if expected is None else expected in str(sentence)
 
 
 def test_leftovers_of_a_kill_are_cleared_away(tmp_path: Path) -> None:
