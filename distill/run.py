@@ -24,9 +24,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.data.dataset import Dataset, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
-from distill.data.label import gather, label
+from distill.data.label import label
 from distill.data.molecules import Molecule, read_molecules
 from distill.data.sampling import Sampling, not_as_asked
+from distill.data.store import gather
 from distill.data.student_md import student_md
 from distill.errors import DistillError
 from distill.evaluate import HEADLINE, evaluate
