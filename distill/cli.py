@@ -122,8 +122,8 @@ TeacherOptions = Annotated[
     typer.Option(
         "--teacher-option",
         metavar="KEY=VALUE",
-        help="For the teacher; may be repeated. Any ASE calculator takes time-limit=SECONDS, for "
-        "each geometry.",
+        help="For the teacher; may be repeated. DFT and any ASE calculator take "
+        "time-limit=SECONDS, for each geometry.",
     ),
 ]
 Workers = Annotated[

@@ -1,5 +1,5 @@
-"""What a labelling run keeps: parts beside the dataset file, each of one finished task, and the file
-that they are merged into at the end."""
+"""What a labelling run keeps: a part for each finished task, beside the dataset file that they
+are merged into at the end."""
 
 from __future__ import annotations
 
