@@ -312,6 +312,7 @@ def held_out_check(
         taken = student_md(
             student, molecule.numbers, starts, temperatures,
             frames=6, steps_between=40, equilibration=100, seed=settings.seed + 7919,
+            masses=molecule.masses,
         )  # fmt: skip
         frames = [frame for replica in taken for frame in replica]
         if not frames:

@@ -39,10 +39,12 @@ def student_md(
     seed: int = 0,
     on_step: Callable[[], None] = lambda: None,
     strained: list[Frame] | None = None,
+    masses: NDArray[np.float64] | None = None,
 ) -> list[list[Frame]]:
     """Langevin MD (BAOAB, 1 fs) of R replicas, all in one evaluation of the student a step.
 
-    starts: R geometries (N, 3) in Å; temperatures: R values in K. Returns for each replica up to
+    starts: R geometries (N, 3) in Å; temperatures: R values in K; masses (N,) in u: the elements'
+    where they are not given. Returns for each replica up to
     ``frames`` frames, ``steps_between`` steps apart. A replica whose molecule has come apart
     (see :func:`intact`) ends there: what follows would teach nothing about the molecule. But how it
     came apart teaches much: ``strained`` receives a frame each time that a replica's longest bond
@@ -56,8 +58,9 @@ def student_md(
     x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
     bonds = [bonded_pairs(numbers, start) for start in x]
     last_good = x.copy()
-    v = np.sqrt(kB * bath / atomic_masses[numbers][:, None]) * rng.standard_normal(x.shape)
-    steps = langevin(x, v, numbers, forces, bath, rng)
+    masses = atomic_masses[numbers] if masses is None else masses
+    v = np.sqrt(kB * bath / masses[:, None]) * rng.standard_normal(x.shape)
+    steps = langevin(x, v, masses, forces, bath, rng)
     taken: list[list[Frame]] = [[] for _ in range(replicas)]
     alive = np.ones(replicas, dtype=bool)
     lengths = [squareform(pdist(start))[b] for start, b in zip(x, bonds)]
