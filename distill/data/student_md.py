@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from ase.data import atomic_masses, covalent_radii
+from ase.data import atomic_masses
 from ase.units import kB
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from distill import kernels
 from distill.data.sampling import Frame, langevin
+from distill.distances import relative_distances
 from distill.kernels import KernelStudent
 from distill.student.edges import edges_within
 from distill.student.neighbours import SkinList
@@ -131,7 +132,7 @@ class _TorchForces:
 
 def bonded_pairs(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N, N): pairs closer than 1.25 times the sum of their covalent radii."""
-    return _relative_distances(numbers, positions) < 1.25
+    return relative_distances(numbers, positions) < 1.25
 
 
 def intact(
@@ -141,15 +142,5 @@ def intact(
     and no two atoms are nearer than half of it."""
     if not np.isfinite(positions).all() or np.abs(positions).max() > 1e4:
         return False
-    relative = _relative_distances(numbers, positions)
+    relative = relative_distances(numbers, positions)
     return bool((relative[bonds] < 2.0).all() and (relative > 0.5).all())
-
-
-def _relative_distances(
-    numbers: NDArray[np.int64], positions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Distances over the sums of covalent radii; infinite on the diagonal."""
-    radii = covalent_radii[numbers]
-    relative = squareform(pdist(positions)) / (radii[:, None] + radii[None, :])
-    np.fill_diagonal(relative, np.inf)
-    return relative
