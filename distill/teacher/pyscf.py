@@ -31,7 +31,7 @@ from distill.teacher.limit import OPTION, TookTooLong, limited, time_limit
 from distill.teacher.pyscf_methods import Basis, find_basis, find_method
 
 DEVICES = ("auto", "cpu", "gpu")
-# what a label may take, and how the text of an option is read
+# the options, and what reads the text of each
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "threads": int,
     "memory": int,
