@@ -97,8 +97,13 @@ def _in_words(error: BaseException) -> str | None:
 def sweep(path: Path) -> None:
     """Clears away what a killed :func:`whole_file` left beside ``path``, which nobody else may be
     writing."""
-    for leftover in path.parent.glob(f".{path.stem}.*"):
-        if leftover.is_dir() and [file.name for file in leftover.iterdir()] in ([], [path.name]):
+    if not path.parent.is_dir():
+        return
+    for leftover in list(path.parent.iterdir()):  # not glob: a SMILES is full of its brackets
+        stem, _, _ = leftover.name.rpartition(".")
+        if stem != f".{path.stem}" or not leftover.is_dir():
+            continue
+        if [file.name for file in leftover.iterdir()] in ([], [path.name]):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

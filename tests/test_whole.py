@@ -78,8 +78,12 @@ def test_leftovers_of_a_kill_are_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".last.abc" / "last.ckpt").write_bytes(b"half")
     (tmp_path / ".last.mine").mkdir()
     (tmp_path / ".last.mine" / "thesis.tex").write_text("chapter one")
+    (tmp_path / ".last.best.abc").mkdir()  # of another file, last.best.ckpt
+    (tmp_path / ".[2H]O.abc").mkdir()
     sweep(tmp_path / "last.ckpt")
-    assert [p.name for p in tmp_path.iterdir()] == [".last.mine"]
+    sweep(tmp_path / "[2H]O.h5")
+    sweep(tmp_path / "nowhere" / "last.ckpt")
+    assert {p.name for p in tmp_path.iterdir()} == {".last.mine", ".last.best.abc"}
 
 
 def test_a_place_that_cannot_be_written_is_told(
