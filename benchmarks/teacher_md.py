@@ -41,7 +41,7 @@ def trajectory(
 
     rng = np.random.default_rng([seed, replica, int(temperature)])
     steps = langevin(
-        atoms.positions, np.zeros_like(start), molecule.numbers, forces, temperature, rng
+        atoms.positions, np.zeros_like(start), molecule.masses, forces, temperature, rng
     )
     taken = []
     for step in range(1, EQUILIBRATION + frames * INTERVAL + 1):

@@ -1,4 +1,7 @@
-"""Charge and multiplicity of ASE's Atoms, as people and other programs write them."""
+"""Charge and multiplicity of the Atoms that a teacher or a student is handed.
+
+What people write into files, in many more ways, is read by :mod:`distill.data.charge`.
+"""
 
 import math
 from typing import Any
@@ -8,7 +11,7 @@ from ase import Atoms
 from distill.errors import DistillError
 
 ROUNDED = 0.05
-"""e; partial charges, printed with few digits, sum up to a whole number within this."""
+"""Partial charges (e), printed with few digits, add up to a whole number within this."""
 
 
 def charge_of(atoms: Atoms) -> int | None:
@@ -18,12 +21,18 @@ def charge_of(atoms: Atoms) -> int | None:
     if charge is not None or not atoms.has("initial_charges"):
         return charge
     total = float(atoms.arrays["initial_charges"].sum())
-    if not abs(total) < math.inf or abs(total - round(total)) > ROUNDED:
+    whole = nearly_whole(total)
+    if whole is None:
         raise DistillError(
             f"The initial charges add up to {total:g} e, which is no whole number; say the charge: "
             'atoms.info["charge"] = 0, for example.'
         )
-    return round(total)
+    return whole
+
+
+def nearly_whole(total: float) -> int | None:
+    """The whole number that values of the atoms add up to, but for rounding; None for no such."""
+    return round(total) if math.isfinite(total) and abs(total - round(total)) <= ROUNDED else None
 
 
 def spin_of(atoms: Atoms) -> int | None:

@@ -5,14 +5,9 @@ Each command reads its arguments and calls one function of the package. What nee
 imported inside the commands, so that ``--help`` answers at once.
 """
 
-import errno
 import logging
-import math
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,13 +17,17 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from distill.arguments import (
+    check_new_file,
+    check_room,
+    check_workers,
+    key_values,
+    numbers,
+    torch_threads,
+)
 from distill.errors import DistillError
 from distill.stop import STOPPED, leave, listen
-
-MEGABYTES_NEEDED = 20
-"""A disk with less room than this is refused before anything is computed."""
-MOST_THREADS = 1024
-
+from distill.whole import disk_problem, whole_file
 
 AFTER_CTRL_C = {
     "run": "the same command goes on from here.",
@@ -91,98 +90,12 @@ def refuse(sentence: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def disk_problem(error: BaseException) -> str | None:
-    """A sentence for a full or closed disk; None for any other error."""
-    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-    number = error.errno if isinstance(error, OSError) else None
-    # safetensors and h5py tell of a full disk in words only
-    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full or "No space left on device" in str(error):
-        return f"The disk is full{where}; make room, then run the same command again."
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"Writing or reading is not allowed{where}; choose another folder or file."
-    return None
-
-
-def check_new_file(out: Path, force: bool, *sources: str | Path) -> None:
-    """Refuses a folder, one of the files that are read, and a file that is there already unless it
-    may be replaced."""
-    if out.is_dir():
-        raise DistillError(f"{out} is a folder; give a file (-o).")
-    if any(out.exists() and os.path.exists(s) and os.path.samefile(out, s) for s in sources):
-        raise DistillError(f"{out} is what is read; give another file (-o).")
-    if out.exists() and not force:
-        raise DistillError(f"{out} is there already; give another file, or --force to replace it.")
-
-
-def check_room(path: Path) -> None:
-    """Refuses a disk that is as good as full or may not be written, before any work is done."""
-    from distill.whole import check_writable
-
-    check_writable(path)
-    path = path.absolute()
-    while not path.is_dir():
-        path = path.parent
-    usage = shutil.disk_usage(path)
-    # some network file systems tell nothing
-    if usage.total and usage.free < MEGABYTES_NEEDED * 1_000_000:
-        raise DistillError(
-            f"The disk of {path} is full ({usage.free / 1e6:.0f} MB free, {MEGABYTES_NEEDED} MB "
-            "needed); make room or choose another folder."
-        )
-
-
 def quieten() -> None:
     """Keeps the libraries' chatter off the terminal; their warnings come through."""
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(f"{library}.utilities.rank_zero").setLevel(logging.WARNING)
     # "No CUDA runtime is found", on every machine without a GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Runs torch on ``count`` threads."""
-    import torch
-
-    if count < 1:
-        raise DistillError(f"--threads is {count}; give 1 or more.")
-    if count > MOST_THREADS:  # OpenMP ends the process where it gets no more
-        raise DistillError(f"--threads is {count}; give {MOST_THREADS} or fewer.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def key_values(pairs: list[str]) -> dict[str, str]:
-    """``["a=1", "b=2"]`` as a dictionary."""
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise DistillError(f"--teacher-option is '{pair}'; write key=value.")
-        options[key] = value
-    return options
-
-
-def numbers(text: str, what: str) -> tuple[float, ...]:
-    """``"300,500"`` as (300.0, 500.0)."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = (math.nan,)
-    if not all(0 < value < math.inf for value in values):
-        raise DistillError(f"{what} is '{text}'; write positive numbers, as 300,500,700.")
-    return values
-
-
-def check_workers(workers: int | None) -> None:
-    """Refuses less than one worker."""
-    if workers is not None and workers < 1:
-        raise DistillError(f"--workers is {workers}; give 1 or more.")
 
 
 def show_version(wanted: bool) -> None:
@@ -209,8 +122,8 @@ TeacherOptions = Annotated[
     typer.Option(
         "--teacher-option",
         metavar="KEY=VALUE",
-        help="For the teacher; may be repeated. Any ASE calculator takes time-limit=SECONDS, for "
-        "each geometry.",
+        help="For the teacher; may be repeated. DFT and any ASE calculator take "
+        "time-limit=SECONDS, for each geometry.",
     ),
 ]
 Workers = Annotated[
@@ -710,7 +623,6 @@ def export(
         from distill.export import FORMATS
         from distill.export.validate import systems_for, validate
         from distill.student.file import load_student
-        from distill.whole import whole_file
 
         loaded = load_student(student)
         with whole_file(out) as place:

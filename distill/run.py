@@ -24,11 +24,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.data.dataset import Dataset, TeacherRecord, write
 from distill.data.explore import Explorer, Explorers, first_geometries
-from distill.data.label import gather, label
+from distill.data.label import label
 from distill.data.molecules import Molecule, read_molecules
 from distill.data.sampling import Sampling, not_as_asked
+from distill.data.store import gather
 from distill.data.student_md import student_md
-from distill.errors import DistillError
+from distill.errors import DistillError, reason
 from distill.evaluate import HEADLINE, evaluate
 from distill.lock import sole_user
 from distill.student.config import size_config
@@ -160,8 +161,9 @@ def _run(
     except (DistillError, OSError):
         raise
     except Exception as error:  # OpenMM's own, of coordinates that are not numbers, too
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DistillError(f"The MD of the student failed ({reason}): {more(final)}") from error
+        raise DistillError(
+            f"The MD of the student failed ({reason(error)}): {more(final)}"
+        ) from error
     report["run"] = {**asdict(settings), "seconds": clock.spent(), "origin": origin}
     write_json(out / "report.json", report)
     folder.mark("done")
@@ -310,6 +312,7 @@ def held_out_check(
         taken = student_md(
             student, molecule.numbers, starts, temperatures,
             frames=6, steps_between=40, equilibration=100, seed=settings.seed + 7919,
+            masses=molecule.masses,
         )  # fmt: skip
         frames = [frame for replica in taken for frame in replica]
         if not frames:

@@ -10,16 +10,12 @@ from pathlib import Path
 
 from distill.errors import DistillError
 
-REFUSALS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-)
-"""Of a disk: full, over the quota, a file larger than allowed, broken, or not to be written to."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of a disk: full, over the quota, a file larger than allowed."""
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""Not to be written to, or not by this user."""
+REFUSALS = (*FULL, *CLOSED, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV)
+"""Those, or broken, or a network's disk that went away."""
 IN_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 """safetensors, h5py and others tell of a full disk in words only."""
 FIX = "make room or choose another folder, then run the same command again"
@@ -75,7 +71,7 @@ def disk_reason(error: Exception, path: Path) -> str | None:
     """Why the disk of ``path`` refused; None for an error of another kind, or of another disk."""
     if isinstance(error, DistillError):
         return None
-    reason = next((words for words in IN_WORDS if words in str(error)), None)
+    reason = _in_words(error)
     if isinstance(error, OSError) and error.errno in REFUSALS:
         reason = os.strerror(error.errno)
         if error.filename and not Path(os.fsdecode(error.filename)).is_relative_to(path.parent):
@@ -83,11 +79,31 @@ def disk_reason(error: Exception, path: Path) -> str | None:
     return reason
 
 
+def disk_problem(error: BaseException) -> str | None:
+    """A sentence for a full or closed disk, wherever it is; None for any other error."""
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in FULL or _in_words(error):
+        return f"The disk is full{where}; make room, then run the same command again."
+    if number in CLOSED:
+        return f"Writing or reading is not allowed{where}; choose another folder or file."
+    return None
+
+
+def _in_words(error: BaseException) -> str | None:
+    return next((words for words in IN_WORDS if words in str(error)), None)
+
+
 def sweep(path: Path) -> None:
     """Clears away what a killed :func:`whole_file` left beside ``path``, which nobody else may be
     writing."""
-    for leftover in path.parent.glob(f".{path.stem}.*"):
-        if leftover.is_dir() and [file.name for file in leftover.iterdir()] in ([], [path.name]):
+    if not path.parent.is_dir():
+        return
+    for leftover in list(path.parent.iterdir()):  # not glob: a SMILES is full of its brackets
+        stem, _, _ = leftover.name.rpartition(".")
+        if stem != f".{path.stem}" or not leftover.is_dir():
+            continue
+        if [file.name for file in leftover.iterdir()] in ([], [path.name]):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -102,7 +118,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise DistillError(f"The disk of {there} is full; {FIX}.") from error
         raise DistillError(
             f"Nothing can be written to {there} ({error.strerror}); choose another folder (-o), or "

@@ -350,7 +350,7 @@ def test_bad_input(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Explorers, "__enter__", too_late)
     monkeypatch.setattr(sys.modules["distill.data.label"], "run_task", too_late)
-    monkeypatch.setattr(sys.modules["distill.data.label"]._Store, "add", too_late)
+    monkeypatch.setattr("distill.data.store.Store.add", too_late)
     monkeypatch.setattr("distill.train.from_datasets.train", too_late)
 
     result = CliRunner().invoke(app, [word.format(**places) for word in command])

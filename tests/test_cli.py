@@ -13,8 +13,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from distill import DistillError, __version__, load_student
-from distill.cli import app, disk_problem, key_values, numbers
+from distill import __version__, load_student
+from distill.cli import app
 from distill.data.dataset import Dataset
 from distill.student import Student, save_student
 from distill.student.neighbours import neighbour_list
@@ -181,30 +181,6 @@ def test_our_own_mistakes_show_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("distill.run.run", broken)
     result = CliRunner().invoke(app, ["run", "CO", "-o", str(tmp_path / "run")])
     assert isinstance(result.exception, ZeroDivisionError)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (OSError(28, "No space left on device", "/data/x"), "full (/data/x)"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "full"),
-        (OSError(122, "Disk quota exceeded"), "full"),
-        (PermissionError(13, "Permission denied", "/mnt/x"), "not allowed (/mnt/x)"),
-        (FileNotFoundError(2, "No such file", "x"), None),
-        (ValueError("no"), None),
-    ],
-)
-def test_disk_problems(error: Exception, expected: str | None) -> None:
-    sentence = disk_problem(error)
-    assert sentence is None if expected is None else expected in str(sentence)
-
-
-def test_small_parsers() -> None:
-    assert key_values(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
-    assert numbers("300, 500", "--temperatures") == (300.0, 500.0)
-    for wrong in ("", "300;500", "0", "-1", "nan", "inf"):
-        with pytest.raises(DistillError, match="positive numbers"):
-            numbers(wrong, "--temperatures")
 
 
 def test_lightning_is_quiet() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from distill.errors import DistillError
 from distill.seal import intact, seal
-from distill.whole import check_writable, disk_errors, sweep, whole_file
+from distill.whole import check_writable, disk_errors, disk_problem, sweep, whole_file
 from tests.small_disk import files_of_at_most
 
 
@@ -57,13 +57,33 @@ def test_errors_of_other_kinds_and_disks_pass(tmp_path: Path) -> None:
             raise error
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(28, "No space left on device", "/data/x"), "full (/data/x)"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "full"),
+        (OSError(122, "Disk quota exceeded"), "full"),
+        (PermissionError(13, "Permission denied", "/mnt/x"), "not allowed (/mnt/x)"),
+        (FileNotFoundError(2, "No such file", "x"), None),
+        (ValueError("no"), None),
+    ],
+)
+def test_disk_problems(error: Exception, expected: str | None) -> None:
+    sentence = disk_problem(error)
+    assert sentence is None if expected is None else expected in str(sentence)
+
+
 def test_leftovers_of_a_kill_are_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".last.abc").mkdir()
     (tmp_path / ".last.abc" / "last.ckpt").write_bytes(b"half")
     (tmp_path / ".last.mine").mkdir()
     (tmp_path / ".last.mine" / "thesis.tex").write_text("chapter one")
+    (tmp_path / ".last.best.abc").mkdir()  # of another file, last.best.ckpt
+    (tmp_path / ".[2H]O.abc").mkdir()
     sweep(tmp_path / "last.ckpt")
-    assert [p.name for p in tmp_path.iterdir()] == [".last.mine"]
+    sweep(tmp_path / "[2H]O.h5")
+    sweep(tmp_path / "nowhere" / "last.ckpt")
+    assert {p.name for p in tmp_path.iterdir()} == {".last.mine", ".last.best.abc"}
 
 
 def test_a_place_that_cannot_be_written_is_told(

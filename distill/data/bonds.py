@@ -48,11 +48,12 @@ NEUTRAL = {1: (1,), 6: (4,), 7: (3,), 8: (2,), 9: (1,), 15: (3, 5), 16: (2, 4, 6
            17: (1, 3, 5, 7), 35: (1, 3, 5, 7), 53: (1, 3, 5, 7)}  # fmt: skip
 CATION = {6: 2.5, 7: 1.0, 8: 2.5, 15: 1.0, 16: 1.5, 17: 3.0, 35: 3.0, 53: 2.0}
 ANION = {6: 2.0, 7: 1.5, 8: 1.0, 9: 1.0, 15: 2.0, 16: 1.0, 17: 1.0, 35: 1.0, 53: 1.0}
-"""The penalties of a charge; less willing than a chemist would draw it is more."""
+"""The penalties of a charge: the higher, the less readily a chemist would draw it."""
 
 
 SULFOXIDE = 2.6
-"""A little more than that of [S+][O-], which ChEMBL and RDKit write; less for O=S=O, see below."""
+"""The penalty of S=O: a little more than that of [S+][O-], which ChEMBL and RDKit write. That of
+O=S=O is less, see `_solve`."""
 
 
 @cache

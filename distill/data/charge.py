@@ -1,5 +1,7 @@
 """The charge and the multiplicity that come with coordinates, in all the ways people write them.
 
+(Atoms that a program hands to a teacher or a student: see :mod:`distill.charge`.)
+
 What has one meaning is read; what looks like a charge and is not understood, or contradicts itself,
 is refused: a dianion must not be labelled as a neutral molecule.
 """
@@ -14,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 from ase import Atoms
 
+from distill.charge import nearly_whole
 from distill.errors import DistillError
 
 CHARGE = {
@@ -181,9 +184,10 @@ def _of_atoms(atoms: Atoms, where: str, what: str) -> list[int]:
         if not np.issubdtype(np.asarray(column).dtype, np.number) or not np.any(column):
             continue
         total = float(np.sum(column))
-        if not np.isfinite(total) or abs(total - round(total)) > 0.05:
+        whole = nearly_whole(total)
+        if whole is None:
             _refuse(where, f"the column {key} adds up to {total:.2f}, which is no whole number")
-        return [round(total)]
+        return [whole]
     return []
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from distill.errors import DistillError
 from distill.seal import intact, seal, seal_of
 from distill.stop import ctrl_c_later
-from distill.whole import replace_safely
+from distill.whole import sweep, whole_file
 
 FORMAT = "mlff-distiller dataset"
 VERSION = 1
@@ -255,27 +255,26 @@ def write(path: Path, teacher: TeacherRecord, molecules: Iterable[MoleculeData])
     A new file replaces the old one when it is complete on the disk. Raises DistillError, the
     old file untouched, when the disk is full or the molecule is not the one in the file.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with _disk_errors(path, temporary):
+    sweep(path)
+    with whole_file(path) as place:
         if path.exists():
-            shutil.copyfile(path, temporary)
+            shutil.copyfile(path, place)
         else:
-            temporary.write_bytes(b"")
+            place.write_bytes(b"")
         # HDF5 must not be interrupted, either
-        with temporary.open("r+b", buffering=0) as raw, ctrl_c_later() as ctrl_c:
-            place = PatientFile(raw)
-            with h5py.File(place, "r+" if path.exists() else "w") as file:
+        with place.open("r+b", buffering=0) as raw, ctrl_c_later() as ctrl_c:
+            patient = PatientFile(raw)
+            with h5py.File(patient, "r+" if path.exists() else "w") as file:
                 file.attrs.update(teacher.attributes())
                 for molecule in molecules:
                     _append(file, molecule)
-                    if ctrl_c or place.error:
+                    if ctrl_c or patient.error:
                         break
-            if place.error:
-                raise place.error
+            if patient.error:
+                raise patient.error
         if ctrl_c:
             raise KeyboardInterrupt
-        seal(temporary)
-        replace_safely(temporary, path)
+        seal(place)
 
 
 def write_part(path: Path, teacher: TeacherRecord, molecule: MoleculeData) -> None:
@@ -285,10 +284,8 @@ def write_part(path: Path, teacher: TeacherRecord, molecule: MoleculeData) -> No
         _append(file, molecule)
         file.flush()
         image = file.id.get_file_image()
-    temporary = path.with_suffix(".tmp")
-    with _disk_errors(path, temporary):
-        temporary.write_bytes(image + seal_of(image))
-        replace_safely(temporary, path)
+    with whole_file(path) as place:
+        place.write_bytes(image + seal_of(image))
 
 
 class PatientFile(io.RawIOBase):
@@ -358,25 +355,6 @@ class PatientFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-@contextmanager
-def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
-        # h5py raises RuntimeError when the disk fills while it closes a file
-        if isinstance(error, OSError | RuntimeError):
-            reason = (isinstance(error, OSError) and error.strerror) or str(error)
-            raise DistillError(
-                f"Cannot write {path}: {reason}; make room or choose another folder, then "
-                "run the same command again."
-            ) from error
-        raise
 
 
 def _open(path: Path) -> h5py.File:

@@ -145,6 +145,7 @@ class Explorer:
             steps_between=self.steps_between,
             equilibration=100 if afresh else 0,
             seed=seed,
+            masses=self.molecule.masses,
         )
         if not any(taken):  # the student cannot hold the molecule yet
             return self.without_student(seed, given=False), []

@@ -7,13 +7,9 @@ moment loses what was being computed and nothing else, and the same call goes on
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -27,27 +23,12 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from distill.data.dataset import (
-    Dataset,
-    Entry,
-    MoleculeData,
-    TeacherRecord,
-    write,
-    write_part,
-)
+from distill.data.dataset import Dataset, MoleculeData
+from distill.data.meter import Meter
 from distill.data.molecules import Molecule, geometry_problem
 from distill.data.sampling import TEACHER, Frame, Sampling, TakesTooLong, not_as_asked, sample
+from distill.data.store import Store
 from distill.data.workers import executor
 from distill.errors import DistillError
 from distill.teacher.base import Label, Teacher, TeacherSpec
@@ -92,7 +73,7 @@ def label(
     if teacher.weights is not None:  # workers may live in another folder
         teacher = replace(teacher, weights=Path(teacher.weights).resolve())
     todo = {task_key(molecule, work): (molecule, work) for molecule, work in tasks}
-    with _Store(Path(path), teacher) as store:
+    with Store(Path(path), teacher) as store:
         for molecule, _ in todo.values():
             store.check(molecule)
         remaining = {key: task for key, task in todo.items() if key not in store.done}
@@ -116,7 +97,7 @@ def label(
 
         size = sum(_size(work) for _, work in remaining.values())
         try:
-            with _Meter(size, progress and bool(remaining)) as meter:
+            with Meter(size, progress and bool(remaining)) as meter:
                 meter.say(not_as_asked(remaining.values()))
                 _run_all(remaining, store, teacher, scheduler, workers, finished)
         finally:
@@ -237,7 +218,7 @@ def _identify(spec: TeacherSpec) -> tuple[str, str, bool]:
 
 def _run_all(
     remaining: dict[str, Task],
-    store: _Store,
+    store: Store,
     spec: TeacherSpec,
     scheduler: str | None,
     workers: int | None,
@@ -311,136 +292,6 @@ def _run(
         raise
 
 
-class _Store:
-    """The file and its parts, held by one labelling run at a time."""
-
-    def __init__(self, path: Path, spec: TeacherSpec) -> None:
-        self.path = path
-        self.folder = path.with_name(path.name + ".parts")
-        self._spec = spec
-        self._settings = spec.settings
-        self._teacher: TeacherRecord | None = None
-        self._known: dict[str, tuple[np.ndarray, int]] = {}
-        self._writable = True
-        self.done: set[str] = set()
-
-    def __enter__(self) -> _Store:
-        try:
-            existed = self.folder.exists()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
-        except OSError as error:
-            raise DistillError(f"Cannot write beside {self.path}: {error.strerror}.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # the run before may have cleared its folder away since this one opened the lock
-            if not os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self._lock.name)):
-                raise OSError
-        except OSError as error:
-            self._lock.close()
-            raise DistillError(
-                f"Another run is labelling into {self.path}; wait for it."
-            ) from error
-        try:
-            self._survey()
-        except BaseException:
-            self._lock.close()
-            if not existed:
-                shutil.rmtree(self.folder, ignore_errors=True)
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
-
-    def _survey(self) -> None:
-        for leftover in self.folder.glob("*.tmp"):
-            leftover.unlink()
-        if self.path.exists():
-            with Dataset.open(self.path) as dataset:
-                self._agree(dataset.teacher, self.path)
-                for entry in dataset.index():
-                    self._note(entry)
-        for part in self.folder.glob("*.h5"):
-            try:
-                dataset = Dataset.open(part)
-            except DistillError:
-                part.unlink()  # cut off by a power failure: do it again
-                continue
-            with dataset:
-                self._agree(dataset.teacher, part)
-                for entry in dataset.index():
-                    if part.stem in self.done:  # killed between the merge and the clearing away
-                        part.unlink()
-                    else:
-                        self._note(entry)
-
-    def _note(self, entry: Entry) -> None:
-        self.done.update(entry.tasks)
-        self._known[entry.name] = (entry.numbers, entry.charge)
-
-    def _agree(self, record: TeacherRecord, where: Path) -> None:
-        if (record.name, record.settings) != (self._spec.name, self._settings):
-            raise DistillError(
-                f"{where} has labels of {record.name} {record.settings}, not of "
-                f"{self._spec.name} {self._settings}; choose another file for this teacher."
-            )
-        self._teacher = record
-
-    def sign(self, name: str, version: str, conservative: bool) -> None:
-        """Say who labels; refuses another version of the teacher."""
-        if self._teacher is not None and self._teacher.version != version:
-            raise DistillError(
-                f"{self.path} has labels of {name} by {self._teacher.version}, not by "
-                f"{version}; choose another file."
-            )
-        self._teacher = TeacherRecord(self._spec.name, version, conservative, self._settings)
-
-    def check(self, molecule: Molecule) -> None:
-        """Refuse a molecule whose name stands for another one in the file."""
-        numbers, charge = self._known.get(molecule.name, (molecule.numbers, molecule.charge))
-        if charge != molecule.charge or not np.array_equal(numbers, molecule.numbers):
-            raise DistillError(
-                f"{self.path} has another molecule named '{molecule.name}'; rename yours."
-            )
-
-    def add(self, key: str, result: MoleculeData) -> None:
-        """Keep the result of a task."""
-        assert self._teacher is not None
-        try:
-            write_part(self.folder / f"{key}.h5", self._teacher, result)
-        except DistillError:
-            self._writable = False
-            raise
-        self.done.add(key)
-
-    def merge(self) -> None:
-        """Bring the parts into the file and clear them away.
-
-        They stay where they are when the disk has just refused one: so it would refuse the file.
-        """
-        if not self._writable:
-            return
-        parts = sorted(self.folder.glob("*.h5"))
-        if parts:
-            assert self._teacher is not None
-            write(self.path, self._teacher, _each(parts))
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _each(parts: list[Path]) -> Iterator[MoleculeData]:
-    for part in parts:
-        with Dataset.open(part) as dataset:
-            yield from dataset
-
-
-def gather(path: Path, teacher: TeacherSpec) -> None:
-    """Bring into ``path`` what a killed run has left beside it."""
-    if path.with_name(path.name + ".parts").is_dir():
-        with _Store(path, teacher) as store:
-            store.merge()
-
-
 def _check_any(path: Path) -> None:
     """Raise DistillError, naming the commonest reason, when the file has failures alone."""
     if not path.is_file():  # there was nothing to do
@@ -456,57 +307,3 @@ def _check_any(path: Path) -> None:
 def _size(work: Work) -> int:
     """Frames in a task, about."""
     return max(1, work.frames if isinstance(work, Sampling) else len(work))
-
-
-class _Meter:
-    """A progress bar, or, where nobody sees one, a line in the log now and then."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self._console = Console(stderr=True)
-        self._total, self._count, self._printed = total, 0, 0.0
-        self._started = time.monotonic()
-        self._shown = shown
-        self._bar: Progress | None = None
-        if shown and self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("labelling"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("frames, {task.fields[failed]} failed,"),
-                TimeElapsedColumn(),
-                TextColumn("gone,"),
-                TimeRemainingColumn(),
-                TextColumn("left"),
-                console=self._console,
-            )
-
-    def __enter__(self) -> _Meter:
-        if self._bar is not None:
-            self._bar.start()
-            self._line = self._bar.add_task("labelling", total=self._total, failed=0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def say(self, sentence: str) -> None:
-        """Tell the user something, if anything is shown at all."""
-        if self._shown and sentence:
-            self._console.print(Text(sentence, style="yellow"), soft_wrap=True)
-
-    def advance(self, frames: int, failed: int) -> None:
-        """``frames`` more are done, ``failed`` in all have failed."""
-        self._count += frames
-        if self._bar is not None:
-            self._bar.update(self._line, completed=self._count, failed=failed)
-            return
-        gone = time.monotonic() - self._started
-        if self._shown and (gone - self._printed > 30 or self._count == self._total):
-            self._printed = gone
-            left = gone / self._count * (self._total - self._count)
-            self._console.print(
-                f"labelled {self._count} of {self._total} frames, {failed} failed, "
-                f"{gone:.0f} s gone, {left:.0f} s left",
-                highlight=False,
-            )

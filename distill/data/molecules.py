@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_masses
 from rdkit import Chem, RDLogger
 from scipy.spatial.distance import pdist
 
@@ -40,6 +41,16 @@ class Molecule:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def masses(self) -> np.ndarray:
+        """Masses (N,) in u: those of isotopes that ``rdmol`` names, else the elements'."""
+        masses = atomic_masses[self.numbers]
+        if self.rdmol is not None:
+            for atom in self.rdmol.GetAtoms():
+                if atom.GetIsotope():
+                    masses[atom.GetIdx()] = atom.GetMass()
+        return np.asarray(masses)
 
     def atoms(self, positions: np.ndarray) -> Atoms:
         """An ASE Atoms at ``positions`` (N, 3) in Å, charge and multiplicity in its ``info``."""

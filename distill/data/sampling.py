@@ -16,7 +16,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_masses
 from ase.units import fs, kB, kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
@@ -213,7 +212,7 @@ def _dynamics(
             velocities = np.zeros_like(positions)
         if not share[k]:
             continue
-        steps = langevin(positions, velocities, molecule.numbers, forces, temperature, rng)
+        steps = langevin(positions, velocities, molecule.masses, forces, temperature, rng)
         for _ in range(sampling.equilibration):
             next(steps)
         for _ in range(share[k]):
@@ -338,6 +337,7 @@ def _student_dynamics(
         equilibration=sampling.equilibration,
         seed=int(rng.integers(2**31 - 1)),
         strained=strained if sampling.strained else None,
+        masses=molecule.masses,
     )
     found = [frame for k, frames in zip(walked, taken) for frame in frames[: share[k]]]
     return found + strained[: sampling.strained]
@@ -353,7 +353,7 @@ def _student(name: str) -> Any:
 def langevin(
     positions: np.ndarray,
     velocities: np.ndarray,
-    numbers: np.ndarray,
+    masses: np.ndarray,
     forces: Forces,
     temperature: float | np.ndarray,
     rng: np.random.Generator,
@@ -362,12 +362,12 @@ def langevin(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Langevin MD, BAOAB (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013)).
 
-    Positions (N, 3) in Å, velocities in Å per ASE unit of time, ``forces`` gives eV/Å,
-    ``temperature`` in K, ``step`` in fs, ``friction`` in 1/fs. R replicas move at once when the
-    arrays are (R, N, 3), each at a temperature of its own when that is (R, 1, 1). Yields positions
-    and velocities after every step; the caller may change them in place.
+    Positions (N, 3) in Å, velocities in Å per ASE unit of time, masses (N,) in u, ``forces`` gives
+    eV/Å, ``temperature`` in K, ``step`` in fs, ``friction`` in 1/fs. R replicas move at once when
+    positions and velocities are (R, N, 3), each at a temperature of its own when that is
+    (R, 1, 1). Yields positions and velocities after each step; the caller may change them in place.
     """
-    masses = atomic_masses[numbers][:, None]
+    masses = masses[:, None]
     dt = step * fs
     keep = np.exp(-friction * step)
     kick = np.sqrt((1 - keep**2) * kB * temperature / masses)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from ase.data import atomic_masses, covalent_radii
+from ase.data import atomic_masses
 from ase.units import kB
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from distill import kernels
 from distill.data.sampling import Frame, langevin
+from distill.distances import relative_distances
 from distill.kernels import KernelStudent
 from distill.student.edges import edges_within
 from distill.student.neighbours import SkinList
@@ -39,10 +40,12 @@ def student_md(
     seed: int = 0,
     on_step: Callable[[], None] = lambda: None,
     strained: list[Frame] | None = None,
+    masses: NDArray[np.float64] | None = None,
 ) -> list[list[Frame]]:
     """Langevin MD (BAOAB, 1 fs) of R replicas, all in one evaluation of the student a step.
 
-    starts: R geometries (N, 3) in Å; temperatures: R values in K. Returns for each replica up to
+    starts: R geometries (N, 3) in Å; temperatures: R values in K; masses (N,) in u: the elements'
+    where they are not given. Returns for each replica up to
     ``frames`` frames, ``steps_between`` steps apart. A replica whose molecule has come apart
     (see :func:`intact`) ends there: what follows would teach nothing about the molecule. But how it
     came apart teaches much: ``strained`` receives a frame each time that a replica's longest bond
@@ -56,8 +59,9 @@ def student_md(
     x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
     bonds = [bonded_pairs(numbers, start) for start in x]
     last_good = x.copy()
-    v = np.sqrt(kB * bath / atomic_masses[numbers][:, None]) * rng.standard_normal(x.shape)
-    steps = langevin(x, v, numbers, forces, bath, rng)
+    masses = atomic_masses[numbers] if masses is None else masses
+    v = np.sqrt(kB * bath / masses[:, None]) * rng.standard_normal(x.shape)
+    steps = langevin(x, v, masses, forces, bath, rng)
     taken: list[list[Frame]] = [[] for _ in range(replicas)]
     alive = np.ones(replicas, dtype=bool)
     lengths = [squareform(pdist(start))[b] for start, b in zip(x, bonds)]
@@ -128,7 +132,7 @@ class _TorchForces:
 
 def bonded_pairs(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N, N): pairs closer than 1.25 times the sum of their covalent radii."""
-    return _relative_distances(numbers, positions) < 1.25
+    return relative_distances(numbers, positions) < 1.25
 
 
 def intact(
@@ -138,15 +142,5 @@ def intact(
     and no two atoms are nearer than half of it."""
     if not np.isfinite(positions).all() or np.abs(positions).max() > 1e4:
         return False
-    relative = _relative_distances(numbers, positions)
+    relative = relative_distances(numbers, positions)
     return bool((relative[bonds] < 2.0).all() and (relative > 0.5).all())
-
-
-def _relative_distances(
-    numbers: NDArray[np.int64], positions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Distances over the sums of covalent radii; infinite on the diagonal."""
-    radii = covalent_radii[numbers]
-    relative = squareform(pdist(positions)) / (radii[:, None] + radii[None, :])
-    np.fill_diagonal(relative, np.inf)
-    return relative

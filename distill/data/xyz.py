@@ -136,7 +136,7 @@ def _periodic(comment: str, info: dict[str, Any]) -> bool:
 
 
 def _float(word: str) -> float:
-    """A number, also in Fortran's (1.0D-3) and Mathematica's (1.0*^-3) hand."""
+    """A number, also in Fortran's (1.0D-3) and Mathematica's (1.0*^-3) notation."""
     word = word.replace("*^", "e")
     if not NUMBER.fullmatch(word):
         point = "; write a decimal point" if re.fullmatch(r"[+-]?\d*,\d+", word) else ""

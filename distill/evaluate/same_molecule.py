@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.data import covalent_radii
 from ase.symbols import Symbols
-from scipy.spatial.distance import pdist, squareform
+
+from distill.distances import relative_distances
 
 if TYPE_CHECKING:
     from distill.evaluate.frames import LabelledFrame
@@ -67,8 +67,7 @@ def bonds_of(frame: LabelledFrame) -> np.ndarray:
     n = len(frame.numbers)
     if n < 2 or n > MOST_ATOMS or np.any(frame.pbc):
         return np.zeros((0, 2), dtype=int)
-    radii = covalent_radii[frame.numbers]
-    near = squareform(pdist(frame.positions)) < BOND * (radii[:, None] + radii[None, :])
+    near = relative_distances(frame.numbers, frame.positions) < BOND
     return np.argwhere(np.triu(near, 1))
 
 

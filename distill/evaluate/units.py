@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import units
-from ase.data import covalent_radii
-from scipy.spatial.distance import pdist
 
+from distill.distances import relative_distances
 from distill.errors import DistillError
 from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.predict import Predictions, predict
@@ -123,9 +122,7 @@ def check_lengths(frames: Sequence[LabelledFrame], where: str) -> None:
     nearest = []
     for frame in frames:
         if 2 <= len(frame.numbers) <= 500 and not np.any(frame.pbc):
-            radii = covalent_radii[frame.numbers]
-            i, j = np.triu_indices(len(radii), 1)
-            nearest.append(float((pdist(frame.positions) / (radii[i] + radii[j])).min()))
+            nearest.append(float(relative_distances(frame.numbers, frame.positions).min()))
     if nearest and (min(nearest) > BONDED[1] or max(nearest) < BONDED[0]):
         raise DistillError(
             f"In {where} the nearest atoms are {float(np.median(nearest)):.2g} times as far from "

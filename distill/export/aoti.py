@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.export.program import exported_program
 from distill.student.student import Student
 from distill.whole import whole_file
@@ -45,9 +45,9 @@ def export_aoti(student: Student, path: str | Path) -> None:
                     inductor_configs={"aot_inductor.metadata": {CARD: json.dumps(student.card)}},
                 )
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
             raise DistillError(
-                f"AOTInductor failed ({reason}); it needs a C++ compiler (on Debian: g++)."
+                f"AOTInductor failed ({first_line(error)}); it needs a C++ compiler "
+                "(on Debian: g++)."
             ) from error
         finally:
             if before is None:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.quantize.weights import pack, unpack
 from distill.student.config import SIZES, StudentConfig
 from distill.student.latent import Latent
@@ -146,9 +146,9 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 
 def _broken(path: Path, error: Exception) -> DistillError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DistillError(
-        f"{path} does not hold what its header promises ({reason}); make or copy it again."
+        f"{path} does not hold what its header promises ({first_line(error)}); make or copy it "
+        "again."
     )
 
 
@@ -190,8 +190,9 @@ def load_student(
     try:
         return student.to(device=device, dtype=dtype)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DistillError(f"device '{device}' cannot be used ({reason}); use 'cpu'.") from error
+        raise DistillError(
+            f"device '{device}' cannot be used ({first_line(error)}); use 'cpu'."
+        ) from error
 
 
 def _student_of(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Student:

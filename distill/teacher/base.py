@@ -16,6 +16,8 @@ from distill.errors import DistillError
 from distill.teacher.limit import OPTION
 
 XTB_NAMES: tuple[str, ...] = ("gfn2-xtb", "gfn1-xtb")
+HOW = ("threads", "memory", "device")
+"""Options of DFT that say what a label may take and change none; the version tells of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,6 @@ def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def reason(error: BaseException) -> str:
-    """An error as part of a sentence."""
-    text = " ".join(str(error).split()).rstrip(".")
-    # the text of a KeyError and the like is only the key
-    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
 class Teacher(Protocol):
     """Anything that labels geometries.
 
@@ -113,10 +108,13 @@ class TeacherSpec:
 
     @property
     def settings(self) -> str:
-        """Options and the weights' SHA-256 as JSON: labels of other settings are not mixed."""
+        """Options and the weights' SHA-256 as JSON: labels of other settings are not mixed.
+
+        Options that say only how a label is calculated, as in how long, are left out.
+        """
         settings: dict[str, object] = {}
-        # how long it may take changes no label
-        options = {k: v for k, v in sorted(self.options.items()) if k != OPTION}
+        of_no_matter = (OPTION, *(HOW if self.name.startswith("pyscf:") else ()))
+        options = {k: v for k, v in sorted(self.options.items()) if k not in of_no_matter}
         if options:
             settings["options"] = options
         if self.weights is not None:

@@ -20,8 +20,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from distill.charge import charge_of, spin_of
-from distill.errors import DistillError
-from distill.teacher.base import Label, reason
+from distill.errors import DistillError, reason
+from distill.teacher.base import Label
 from distill.teacher.limit import OPTION, limited, time_limit
 
 
@@ -65,12 +65,13 @@ class ASETeacher:
                 with limited(self._limit):
                     if self._calculator is None:
                         self._calculator = self._new_calculator()
-                    labels.append(self._label(atoms))
+                    label = self._label(atoms)
             except BaseException as error:  # calculators raise what they like, SystemExit too
                 if isinstance(error, KeyboardInterrupt) and _from_the_keyboard():
                     raise
-                labels.append(Label.failed(len(atoms), f"{self.name}: {reason(error)}"))
+                label = Label.failed(len(atoms), f"{self.name}: {reason(error)}")
                 self._calculator = None  # do not trust its state
+            labels.append(label)
         return labels
 
     def _label(self, atoms: Atoms) -> Label:

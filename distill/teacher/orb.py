@@ -20,8 +20,8 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from distill.charge import charge_of, spin_of
-from distill.errors import DistillError
-from distill.teacher.base import Label, reason
+from distill.errors import DistillError, reason
+from distill.teacher.base import Label
 
 ATOMS_PER_BATCH = 512  # the omol models keep up to 120 edges of 1024 numbers for each atom
 PRECISIONS = ("float32-high", "float32-highest", "float64")

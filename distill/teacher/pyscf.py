@@ -24,12 +24,14 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 
-from distill.errors import DistillError
+from distill.charge import charge_of, spin_of
+from distill.errors import DistillError, reason
 from distill.teacher.base import Label
+from distill.teacher.limit import OPTION, TookTooLong, limited, time_limit
 from distill.teacher.pyscf_methods import Basis, find_basis, find_method
 
 DEVICES = ("auto", "cpu", "gpu")
-# what a label may take, and how the text of an option is read
+# the options, and what reads the text of each
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "threads": int,
     "memory": int,
@@ -54,7 +56,8 @@ class PySCFTeacher:
     ``options`` may hold ``threads`` (1), ``memory`` (MB for each process, 4000 or less where
     there is less for each core), ``grids`` (PySCF's level of the integration grid, 0 to 9: 3),
     ``max_cycle`` (50), ``conv_tol`` (1e-9 hartree) and ``device`` ("cpu", "gpu", or "auto": a GPU
-    where gpu4pyscf is installed; that way is untested).
+    where gpu4pyscf is installed; that way is untested), and ``time-limit``: the seconds that one
+    geometry may take (see `distill.teacher.limit`).
 
     Raises DistillError when PySCF is not installed, and for a functional, basis set, dispersion
     correction or option that it does not have.
@@ -70,6 +73,7 @@ class PySCFTeacher:
                 f"'{name}' names no functional and basis set; write pyscf:functional/basis, for "
                 "example pyscf:r2scan-d4/def2-svp."
             )
+        self._limit = time_limit(options)
         self._options = _read_options(options or {})
         if importlib.util.find_spec("pyscf") is None:
             raise DistillError(f"{name} needs PySCF; `pip install 'mlff-distiller[dft]'`.")
@@ -87,15 +91,16 @@ class PySCFTeacher:
         with _quiet(self._options["threads"]):
             for atoms in geometries:
                 try:
-                    labels.append(self._label(atoms))
-                except Exception as error:  # PySCF raises what it likes
-                    labels.append(Label.failed(len(atoms), f"{self.name}: {_reason(error)}"))
+                    with limited(self._limit):
+                        label = self._label(atoms)
+                except (Exception, TookTooLong) as error:  # PySCF raises what it likes
+                    label = Label.failed(len(atoms), f"{self.name}: {reason(error)}")
                     self._last = None  # not to be trusted
+                labels.append(label)
         return labels
 
     def _label(self, atoms: Atoms) -> Label:
-        charge = int(atoms.info.get("charge", 0))
-        spin = int(atoms.info.get("spin", 1))
+        charge, spin = charge_of(atoms) or 0, spin_of(atoms) or 1
         if atoms.pbc.any():
             raise ValueError("it labels molecules, and this geometry is periodic")
         if not np.isfinite(atoms.positions).all():
@@ -104,17 +109,16 @@ class PySCFTeacher:
         system = (atoms.numbers.tobytes(), charge, spin)
         start = self._last[1] if self._last and self._last[0] == system else None
         energy, forces, density = self._solve(molecule, start, self._options)
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise ValueError("the energy or the forces are not finite")
+        label = Label.checked(atoms, energy, forces)
         self._last = (system, density)
-        return Label(energy, forces)
+        return label
 
     def _molecule(self, atoms: Atoms, charge: int, spin: int, basis: Basis) -> Any:
         from pyscf import gto
 
         cores = {symbol: basis.core(symbol) for symbol in sorted(set(atoms.symbols))}
         electrons = int(atoms.numbers.sum()) - charge
-        if spin < 1 or electrons < spin - 1 or (electrons - spin) % 2 == 0:
+        if electrons < spin - 1 or (electrons - spin) % 2 == 0:
             raise ValueError(f"{electrons} electrons cannot have the multiplicity {spin}")
         return gto.M(
             # in bohr, since PySCF has a value of its own for it
@@ -181,7 +185,7 @@ class PySCFTeacher:
             self._solve(molecule, None, {"grids": 0, "max_cycle": 50, "conv_tol": 1e-6})
         except Exception as error:  # a functional without derivatives, a GPU that does not work
             raise DistillError(
-                f"PySCF cannot label with {functional} ({_reason(error)}); choose another "
+                f"PySCF cannot label with {functional} ({reason(error)}); choose another "
                 "functional."
             ) from error
 
@@ -198,9 +202,11 @@ def _read_options(given: Mapping[str, str]) -> dict[str, Any]:
         "device": "auto",
     }
     for key, text in given.items():
+        if key == OPTION:
+            continue
         if key not in OPTIONS:
             raise DistillError(
-                f"A PySCF teacher has no option '{key}'; there are {', '.join(OPTIONS)}."
+                f"A PySCF teacher has no option '{key}'; there are {', '.join([*OPTIONS, OPTION])}."
             )
         try:
             value = options[key] = OPTIONS[key](text)
@@ -249,11 +255,6 @@ def _version(dispersion: bool, gpu: bool) -> str:
 
 def _on_cpu(array: Any) -> np.ndarray:
     return np.asarray(array.get() if hasattr(array, "get") else array, dtype=float)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 @contextmanager

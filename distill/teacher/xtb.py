@@ -16,8 +16,8 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 
 from distill.charge import charge_of, spin_of
-from distill.errors import DistillError
-from distill.teacher.base import Label, reason
+from distill.errors import DistillError, reason
+from distill.teacher.base import Label
 
 METHODS = {"gfn2-xtb": "GFN2-xTB", "gfn1-xtb": "GFN1-xTB"}
 # our option: (tblite's setting, its type, the factor to tblite's unit)

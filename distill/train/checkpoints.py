@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.whole import whole_file
 
 FIX = (
@@ -53,8 +53,3 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             "same command then starts this training anew."
         ) from error
     return found
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
-    return (str(error).splitlines() or ["no reason given"])[0][:200]

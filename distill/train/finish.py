@@ -1,6 +1,5 @@
 """After a training: the student is saved first, and only then looked at."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,11 +30,9 @@ def save_with_uncertainty(
             "checkpoint is kept.)"
         ) from error
     try:
-        latent = fit_latent(student, train, valid)
+        student.latent = fit_latent(student, train, valid)
     except Exception as error:  # numpy and torch raise many kinds for what they cannot fit
         tell(f"The student is in {path}, but its uncertainty could not be fitted: {error}")
         return
-    # a lone atom has one geometry, which tells nothing of others
-    if math.isfinite(latent.scale) and latent.limit > 0:
-        student.latent = latent
+    if student.latent is not None:
         save_student(student, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.data.dataset import TeacherRecord
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
@@ -17,7 +17,6 @@ from distill.evaluate.predict import predict
 from distill.lock import sole_user
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
-from distill.train.checkpoints import first_line
 from distill.train.config import TrainConfig
 from distill.train.device import resolve_device
 from distill.train.finish import save_with_uncertainty

@@ -20,8 +20,11 @@ LIMIT = 1.25
 BINS = 12
 
 
-def fit_latent(student: Student, train: Sequence[Graph], valid: Sequence[Graph]) -> Latent:
-    """From geometries that the student was trained on, and others that it was not."""
+def fit_latent(student: Student, train: Sequence[Graph], valid: Sequence[Graph]) -> Latent | None:
+    """From geometries that the student was trained on, and others that it was not.
+
+    None where these tell nothing of further ones: a lone atom has a single geometry.
+    """
     if not train or not valid:
         raise DistillError("The uncertainty needs geometries of training and others set aside.")
     seen, species, _ = scalars_of(student, evenly(train))
@@ -38,8 +41,12 @@ def fit_latent(student: Student, train: Sequence[Graph], valid: Sequence[Graph])
     other, species, errors = scalars_of(student, evenly(valid))
     distances = Latent(mean, whitening, 1.0, 1.0, np.inf).distances(other, species).numpy()
     known = np.isfinite(distances)
-    scale, power = fit_power(distances[known], errors[known])
     limit = LIMIT * float(np.quantile(distances[known], 0.999))
+    if not limit > 0:
+        return None
+    scale, power = fit_power(distances[known], errors[known])
+    if not np.isfinite(scale):
+        return None
     return Latent(mean, whitening, scale, power, limit, known_environments(train))
 
 

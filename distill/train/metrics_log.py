@@ -52,12 +52,12 @@ class MetricsLog(Logger):
 
     @property
     def name(self) -> str:
-        """Lightning wants one."""
+        """Lightning asks every logger for a name; this one has none to tell."""
         return ""
 
     @property
     def version(self) -> str:
-        """Lightning wants one."""
+        """Lightning asks for this, too."""
         return ""
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:

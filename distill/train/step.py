@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from distill import kernels
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.student.edges import EdgeList
 from distill.student.student import Student
 from distill.train.graphs import Batch
@@ -177,8 +177,8 @@ def make_step(student: Student, loss: Loss, backend: str, example: Any) -> tuple
     except Exception as error:  # the compiler can fail in any way; training must not
         if backend == "compiled":
             raise DistillError(
-                f"torch.compile failed ({type(error).__name__}: "
-                f"{(str(error).splitlines() or [''])[0]}); use --backend auto."
+                f"torch.compile failed ({type(error).__name__}: {first_line(error)}); "
+                "use --backend auto."
             ) from error
         return EagerStep(student, loss), "eager"
     return step, "compiled"

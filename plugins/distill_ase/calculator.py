@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from distill.charge import charge_of, spin_of
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.kernels import choose_backend, kernel_on
 from distill.student import Student, load_student
 from distill.student.latent import Alarm, rms
@@ -143,5 +143,6 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DistillError(f"device '{device}' cannot be used ({reason}); use 'cpu'.") from error
+        raise DistillError(
+            f"device '{device}' cannot be used ({first_line(error)}); use 'cpu'."
+        ) from error

@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
-from distill.errors import DistillError
+from distill.errors import DistillError, first_line
 from distill.seal import onnx_intact
 from distill.student.neighbours import INPUTS, SkinList, exported_inputs, refuse_overlap
 
@@ -120,10 +120,9 @@ class Model:
         try:
             return onnxruntime.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # its own classes, of which the base is Exception
-            reason = str(error).strip().splitlines()[0]
             raise DistillError(
-                f"{name} cannot be loaded by ONNX Runtime {onnxruntime.__version__} ({reason}); "
-                "export it again, or use a newer onnxruntime."
+                f"{name} cannot be loaded by ONNX Runtime {onnxruntime.__version__} "
+                f"({first_line(error)}); export it again, or use a newer onnxruntime."
             ) from error
 
 

@@ -69,12 +69,7 @@ def geometry(source: str | Molecule) -> Atoms:
     molecule = one_molecule(source) if isinstance(source, str) else source
     given = molecule.positions or first_geometries(molecule, 1, 0)
     atoms = molecule.atoms(given[0])
-    if molecule.rdmol is not None:
-        masses = atoms.get_masses()
-        for atom in molecule.rdmol.GetAtoms():
-            if atom.GetIsotope():
-                masses[atom.GetIdx()] = atom.GetMass()
-        atoms.set_masses(masses)
+    atoms.set_masses(molecule.masses)
     return atoms
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import openmm
+from ase.data import atomic_masses
 from numpy.typing import NDArray
 from openmm import app, unit
 
@@ -30,11 +31,10 @@ def topology_of(molecule: Molecule) -> app.Topology:
     residue = topology.addResidue("MOL", topology.addChain())
     atoms = []
     seen: dict[str, int] = {}
-    masses = isotope_masses(molecule)
-    for index, number in enumerate(molecule.numbers):
+    for number, mass in zip(molecule.numbers, molecule.masses):
         element = app.Element.getByAtomicNumber(int(number))
-        if index in masses:
-            element = Isotope(element, masses[index])
+        if mass != atomic_masses[number]:
+            element = Isotope(element, mass)
         seen[element.symbol] = seen.get(element.symbol, 0) + 1
         name = f"{element.symbol}{seen[element.symbol]}"
         atoms.append(topology.addAtom(name, element, residue))
@@ -42,13 +42,6 @@ def topology_of(molecule: Molecule) -> app.Topology:
         for bond in molecule.rdmol.GetBonds():
             topology.addBond(atoms[bond.GetBeginAtomIdx()], atoms[bond.GetEndAtomIdx()])
     return topology
-
-
-def isotope_masses(molecule: Molecule) -> dict[int, float]:
-    """Masses (Da) of the atoms of which the molecule names the isotope, as in "[2H]O[2H]"."""
-    if molecule.rdmol is None:
-        return {}
-    return {a.GetIdx(): a.GetMass() for a in molecule.rdmol.GetAtoms() if a.GetIsotope()}
 
 
 class Isotope(app.Element):

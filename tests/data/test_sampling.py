@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from distill.data.sampling import (
     starts_of,
 )
 from distill.errors import DistillError
-from distill.teacher import TeacherSpec
+from distill.teacher import TeacherSpec, load_teacher
 
 QUICK = {"steps_between": 10, "equilibration": 10}
 ETHANOL = from_smiles("CCO")
@@ -185,18 +186,40 @@ def test_forces_of_the_force_field_are_derivatives_of_its_energy() -> None:
 def test_langevin_keeps_the_temperature() -> None:
     """Harmonic wells: BAOAB's mean potential energy is 3/2 N k T, without step size error."""
     rng = np.random.default_rng(5)
-    numbers = np.full(200, 6)
+    masses = np.where(np.arange(200) < 100, atomic_masses[6], 2.014)
     x = np.zeros((200, 3))
-    steps = langevin(x, np.zeros_like(x), numbers, lambda r: -10.0 * r, 500.0, rng, friction=0.05)
+    steps = langevin(x, np.zeros_like(x), masses, lambda r: -10.0 * r, 500.0, rng, friction=0.05)
     potential, kinetic = [], []
     for k in range(2000):
         r, v = next(steps)
         if k > 300:
             potential.append(5.0 * (r**2).sum())
-            kinetic.append(0.5 * (atomic_masses[6] * v**2).sum())
+            kinetic.append(0.5 * (masses[:, None] * v**2).reshape(2, -1).sum(1))
     expected = 1.5 * 200 * kB * 500.0
     assert np.mean(potential) == pytest.approx(expected, rel=0.05)
-    assert np.mean(kinetic) == pytest.approx(expected, rel=0.05)
+    assert np.mean(kinetic, axis=0) == pytest.approx(expected / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("md", ["force-field", "ultra-tiny", "teacher"])
+def test_isotopes_move_with_their_masses(md: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[np.ndarray] = []
+
+    def watched(x: np.ndarray, v: np.ndarray, masses: np.ndarray, *rest: Any) -> Any:
+        moved.append(masses)
+        return langevin(x, v, masses, *rest)
+
+    monkeypatch.setattr("distill.data.sampling.langevin", watched)
+    monkeypatch.setattr("distill.data.student_md.langevin", watched)
+    heavy = from_smiles("[2H]O[13CH3]")
+    teacher = load_teacher("gfn2-xtb") if md == "teacher" else None
+    sample(heavy, Sampling(frames=1, displaced=0, md=md, **QUICK), teacher)
+    table = Chem.GetPeriodicTable()
+    assert len(moved) == 1
+    for mass, atom in zip(moved[0], heavy.rdmol.GetAtoms(), strict=True):
+        z, isotope = atom.GetAtomicNum(), atom.GetIsotope()
+        natural = atomic_masses[z]
+        assert mass == (table.GetMassForIsotope(z, isotope) if isotope else natural)
+    assert moved[0].sum() == pytest.approx(32.04 + 1.006 + 0.993, abs=0.01)
 
 
 def test_uff_where_mmff_has_no_parameters() -> None:

@@ -58,7 +58,8 @@ def test_replicas_forces_equal_ase_one_by_one(
             assert np.abs(found[k] - atoms.get_forces()).max() < 1e-4
 
 
-def test_free_atoms_have_the_temperature_of_the_bath(repulsive: Student) -> None:
+@pytest.mark.parametrize("mass", [35.45, 200.0])
+def test_free_atoms_have_the_temperature_of_the_bath(repulsive: Student, mass: float) -> None:
     """Far-apart atoms are an ideal gas: they diffuse as Langevin's equation says."""
     numbers = np.full(60, 17)
     grid = 6.0 * np.array(list(np.ndindex(5, 4, 3)), dtype=float)
@@ -66,10 +67,11 @@ def test_free_atoms_have_the_temperature_of_the_bath(repulsive: Student) -> None
     taken = student_md(
         repulsive, numbers, [grid] * 4, [300.0] * 4,
         frames=1, steps_between=steps, equilibration=0, seed=3,
+        masses=None if mass == 35.45 else np.full(60, mass),
     )  # fmt: skip
     moved = np.array([t[0].positions - grid for t in taken])
     # <x^2> = 2 kT/m (t/g - (1 - exp(-g t)) / g^2), started from the equilibrium of velocities
-    friction, mass, kt = 0.02, 35.45, 300.0 * 8.617333e-5
+    friction, kt = 0.02, 300.0 * 8.617333e-5
     kt_over_m = kt / (mass * 103.642697)  # u to eV fs^2 / Å^2
     t = float(steps)
     expected = 2 * kt_over_m * (t / friction - (1 - np.exp(-friction * t)) / friction**2)

@@ -209,6 +209,12 @@ def test_nothing_to_fit(student: Student) -> None:
         fit_latent(student, graphs(student, 0, 3), [])
 
 
+def test_one_geometry_tells_nothing_of_others(student: Student) -> None:
+    atom, nowhere = np.array([8]), np.zeros((1, 3))
+    alone = Graph.build(atom, nowhere, -1.0, nowhere, student.cutoff)
+    assert fit_latent(student, [alone] * 3, [alone] * 2) is None
+
+
 def test_power_law() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0.5, 4.0, 4000)

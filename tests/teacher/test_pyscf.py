@@ -223,6 +223,8 @@ def test_the_recipe_names_what_the_labels_depend_on() -> None:
     spec = pickle.loads(pickle.dumps(TeacherSpec("pyscf:R2SCAN-D4/STO-3G", options=COARSE)))
     assert spec.name == "pyscf:r2scan-d4/sto-3g"
     assert spec.settings != TeacherSpec(spec.name, options={"grids": "2"}).settings
+    how = {"threads": "2", "memory": "2000", "device": "cpu", "time-limit": "60"}
+    assert TeacherSpec(spec.name, options={**COARSE, **how}).settings == spec.settings
     loaded = spec.load()
     assert loaded.name == spec.name
     for package in ("pyscf", "pyscf-dispersion"):
@@ -284,6 +286,23 @@ def test_integrals_on_disk_do_not_outlive_a_killed_process(tmp_path: Path) -> No
     assert (done.returncode, error, done.stderr) == (0, "None", "")
     assert files and all(Path(file).parent.name.startswith(SCRATCH) for file in files)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [held.name]
+
+
+def test_a_time_limit_for_one_geometry(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = load_teacher("pyscf:hf/sto-3g", options={"time-limit": "2"})
+    solve = teacher._solve
+
+    def slow(mol, *rest):
+        while mol.nelectron == 10:
+            pass
+        return solve(mol, *rest)
+
+    monkeypatch.setattr(teacher, "_solve", slow)
+    late, right = teacher.label([molecule("H2O"), molecule("H2")])
+    assert late.error == "pyscf:hf/sto-3g: it took longer than the 2 s of time-limit"
+    assert right.error is None
+    with pytest.raises(DistillError, match="time-limit is 'soon'"):
+        load_teacher("pyscf:hf/sto-3g", options={"time-limit": "soon"})
 
 
 def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

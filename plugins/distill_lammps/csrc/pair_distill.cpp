@@ -88,7 +88,7 @@ void PairDistill::coeff(int narg, char **arg) {
     for (int j = i; j <= n; ++j) setflag[i][j] = number_of_[i] && number_of_[j];
 }
 
-// A file's, read by one rank for all.
+// The bytes of a file, which one rank reads for all.
 std::string PairDistill::bytes_of(const std::string &name) {
   std::string bytes;
   int64_t size = -1;
@@ -152,13 +152,13 @@ void PairDistill::init_style() {
   for (int k = 1; k <= 3; ++k)
     if (atom->nbonds > 0 && force->special_lj[k] == 0 && force->special_coul[k] == 0)
       error->all(FLERR, "LAMMPS would hide bonded neighbors from the student: write 'special_bonds lj/coul 1 1 1'");
-  // LAMMPS sizes its buffers after this by the one pair style that it has; a hybrid one asked for our
-  // sizes when pair_style was read, before there was a student
+  // LAMMPS sizes its buffers after this, by its one pair style. A hybrid style took our sizes when
+  // pair_style was read, before there was a student.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   asked_.assign(number_of_.size() * number_of_.size(), 0);
   trouble_.clear();
-  // pairs of own atoms once, those with ghosts on both ranks
+  // each pair of own atoms is listed once, and a pair with a ghost on both ranks
   neighbor->add_request(this, NeighConst::REQ_NEWTON_OFF);
 }
 
@@ -207,8 +207,8 @@ std::string PairDistill::from_first(bool here, const std::string &words) {
   return all;
 }
 
-// Without some of its neighbours an atom is another one to the student. Taking atoms out altogether,
-// as Monte Carlo does, and parts of the system from each other, is well defined.
+// The student needs all neighbours of an atom, so hiding some of them is refused. To take atoms out
+// altogether, as Monte Carlo does, or to separate parts of the system, is well defined.
 void PairDistill::check_exclusions() {
   bool within = false, between = false;
   const int n = atom->nlocal;
@@ -243,8 +243,8 @@ void PairDistill::check_exclusions() {
                    "there; their energies are right only where no third atom is near both");
 }
 
-// Whether an atom is excluded from all others: to the student it is not there, as a trial deletion of
-// fix gcmc must have it.
+// Whether an atom is excluded from all others. The student does not see such an atom, as a trial
+// deletion of fix gcmc requires.
 bool PairDistill::removed(int i) const {
   if (!neighbor->exclude) return false;
   for (int k = 0; k < neighbor->nex_group; ++k) {
@@ -319,7 +319,7 @@ void PairDistill::compute(int eflag, int vflag) {
   if (eflag_atom)
     for (int i = 0; i < n; ++i) eatom[i] += energies_[i];
   if (vflag_fdotr) virial_fdotr_compute();
-  // beside a style that cannot do it by all forces in the end, our own ones
+  // beside a style whose virial LAMMPS cannot take from the sum of all forces, ours is added here
   if (vflag_global && !vflag_fdotr)
     for (int i = 0; i < all; ++i) {
       const double *x = atom->x[i], *f = &forces_[3 * i];
