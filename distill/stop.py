@@ -75,15 +75,15 @@ def listen() -> None:
         since = None
         raise KeyboardInterrupt
 
-    def again(number: int, frame: FrameType | None) -> None:
+    def heard(number: int, frame: FrameType | None) -> None:
         handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):  # not number: it is no second Ctrl-C
-            handler(number, frame)
+        # a script's background job ignores Ctrl-C; SIGTERM shall end it all the same
+        (handler if callable(handler) else ctrl_c)(number, frame)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a script
         signal.signal(signal.SIGINT, ctrl_c)
-        signal.signal(signal.SIGALRM, again)
-    signal.signal(signal.SIGTERM, like_ctrl_c)
+    signal.signal(signal.SIGALRM, heard)  # not SIGINT: it is no second Ctrl-C
+    signal.signal(signal.SIGTERM, lambda number, frame: heard(signal.SIGINT, frame))
 
 
 def _deaf(frame: FrameType | None) -> bool:

@@ -85,6 +85,8 @@ def disk_problem(error: BaseException) -> str | None:
     number = error.errno if isinstance(error, OSError) else None
     if number in FULL or _in_words(error):
         return f"The disk is full{where}; make room, then run the same command again."
+    if number == errno.ENAMETOOLONG:
+        return f"A name is too long for a file{where[:60]}; choose a shorter one."
     if number in CLOSED:
         return f"Writing or reading is not allowed{where}; choose another folder or file."
     return None

@@ -169,3 +169,24 @@ def test_ctrl_c_during_an_embedding_is_heard() -> None:
     with pytest.raises(KeyboardInterrupt):
         hears_ctrl_c(rdDistGeom.EmbedMultipleConfs, mol, 2, settings)
     assert list(hears_ctrl_c(rdDistGeom.EmbedMultipleConfs, Chem.MolFromSmiles("C"), 2)) == [0, 1]
+
+
+def test_sigterm_ends_what_ignores_ctrl_c() -> None:
+    """As the background job of a script, ``distill run ... &``, does."""
+    program = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from distill.stop import listen
+listen()
+os.kill(os.getpid(), signal.SIGINT)
+print("goes on", flush=True)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n") == ["goes on", "stopped", ""], done.stderr

@@ -63,6 +63,7 @@ def test_errors_of_other_kinds_and_disks_pass(tmp_path: Path) -> None:
         (OSError(28, "No space left on device", "/data/x"), "full (/data/x)"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "full"),
         (OSError(122, "Disk quota exceeded"), "full"),
+        (OSError(36, "File name too long", "n" * 300), "too long for a file (nnn"),
         (PermissionError(13, "Permission denied", "/mnt/x"), "not allowed (/mnt/x)"),
         (FileNotFoundError(2, "No such file", "x"), None),
         (ValueError("no"), None),

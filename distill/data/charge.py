@@ -22,7 +22,7 @@ from distill.errors import DistillError
 CHARGE = {
     "charge", "totalcharge", "netcharge", "overallcharge", "molecularcharge", "moleculecharge",
     "molcharge", "systemcharge", "formalcharge", "totalformalcharge", "pubchemtotalcharge",
-    "totcharge", "chrg", "q", "qtot",
+    "totcharge", "chrg", "chg", "q", "qtot",
 }  # fmt: skip
 """Names of the charge of the whole, in small letters and without what is between them."""
 
@@ -32,6 +32,9 @@ MULTIPLICITY = {"multiplicity", "spinmultiplicity", "mult", "multip", "spinmult"
 UNPAIRED = {"uhf", "unpaired", "nunpaired", "unpairedelectrons", "nunpairedelectrons"}
 """Names of 2S."""
 
+MAGNETIC = {"magmom", "totalmagmom", "totalmagnetization", "magnetization"}
+"""Names of the magnetic moment in Bohr magnetons, 2S where it is a whole number, as ASE writes."""
+
 EITHER = {"totalspin"}
 """Names of 2S+1 to some and of 2S to others; the number of electrons fits only one of them."""
 
@@ -40,7 +43,8 @@ SETTINGS = {"nspin", "ispin"}
 
 NAME = (
     r"(?:2[sS]\+1|(?:[\w\-]*[_\-]|total|tot|net|mol|molecular|formal|system|spin|n|i)?"
-    r"(?:charge|chrg|multiplicity|multip|mult|spin|uhf|unpaired(?:[_ ]?electrons)?)|q|qtot)"
+    r"(?:charge|chrg|chg|multiplicity|multip|mult|spin|uhf|unpaired(?:[_ ]?electrons)?|magmom|"
+    r"magnetization)|q|qtot)"
     r"(?![A-Za-z])"
 )
 PAIR = re.compile(
@@ -48,6 +52,12 @@ PAIR = re.compile(
     r"[\"'\[({]?\s*(?P<value>[^\s,;\"'\])}]*)",
     re.IGNORECASE,
 )
+ALIKE = re.compile(
+    r"(?<![\w\-.])(?P<key>[\w\-]*ch(?:arg|r?g)[\w\-]*)\s*[=:]\s*[\[(]?\s*"
+    r"(?P<value>[+-]?0*[1-9]\d*)(?![\d.]|,\s*[\d+-]+\.)",
+    re.IGNORECASE,
+)
+"""Other names with a whole number that look like a charge: icharg, chargemult, charge_state."""
 QUOTED = re.compile(
     r"""(?P<key>[\w\-.]+)\s*=\s*(?:"(?P<a>[^"]*)"|'(?P<b>[^']*)'|\{(?P<c>[^}]*)\})"""
 )
@@ -62,6 +72,8 @@ SIGNED = re.compile(
     r"[+-]\d{1,2}\s*"  # -2 alone
     r"|(?:.*\s)?[+-]\d{1,2}[\s,]+\d{1,2}\s*"  # CO3 -2 1
     r"|.*[\s^(]\d[+-]\)?\s*"  # CO3 2-, CO3^2-, CO3(2-)
+    r"|\(?[+-]\d{1,2}[\s,;/]+\d{1,2}\)?(?:\s+[^\d\s.+-].*)?"  # -2 1 carbonate, (-2,1)
+    r"|.*\([+-]\d\)\s*|.*[A-Za-z]\d+(?:--|\+\+)\s*"  # carbonate (-2), CO3--
 )
 WRITE = "write charge=... spin=... (the multiplicity 2S+1) on the comment line, or give --charge"
 
@@ -117,8 +129,13 @@ def _stated(
             charges.append(_whole(key, value, where))
         elif name in MULTIPLICITY | UNPAIRED | EITHER:
             spins.append((key, value))
+        elif name in MAGNETIC:
+            moment = nearly_whole(_number(value) or 0.0)
+            if moment:
+                spins.append(("unpaired", str(abs(moment))))
         elif name not in SETTINGS:
             strange.append((f"{key} {value}".strip(), "charge" in name or "chrg" in name))
+    strange += [(f"{found['key']} {found['value']}", True) for found in ALIKE.finditer(rest)]
     charge_known, spin_known = charge_known or bool(charges), spin_known or bool(spins)
     gaussian = GAUSSIAN.fullmatch(comment)
     if gaussian:
@@ -128,7 +145,8 @@ def _stated(
         if words:
             strange.append((words[0], True))
         elif SIGNED.fullmatch(rest) and not pairs:
-            strange.append((rest.split(maxsplit=max(0, len(rest.split()) - 2))[-1], True))
+            short = rest.split(maxsplit=max(0, len(rest.split()) - 2))[-1]
+            strange.append((rest if rest[:1] in "(+-" else short, True))
     for text, of_charge in strange:
         if not (charge_known if of_charge else spin_known):
             _refuse(where, f"'{text}' looks like a charge or a spin and is not understood")
@@ -152,7 +170,7 @@ def _pairs(comment: str) -> tuple[list[tuple[str, str]], str]:
     for found in PAIR.finditer(comment):
         key, value, separated = found["key"], found["value"], found["sign"].strip() in ("=", ":")
         # in running text only a number is a value: "the spin of it", "mult. 3"
-        short = _plain(key) in {"q", "qtot", "mult", "multip", "uhf", "unpaired"}
+        short = _plain(key) in MAGNETIC | {"chg", "q", "qtot", "mult", "multip", "uhf", "unpaired"}
         if separated or _number(value) is not None or not short:
             pairs.append((key, value))
     return pairs, PAIR.sub(" ", comment).strip()

@@ -110,6 +110,14 @@ def from_smiles(
     invalid SMILES and for one of several fragments, unless the ``largest_fragment`` is asked for.
     """
     smiles = smiles.strip()
+    text, *rest = smiles.split(maxsplit=1) or [""]
+    if not text.isascii() or (rest and not rest[0].startswith("|")):
+        # RDKit would read what stands before it, ethane for 'CC O'
+        strange = next((c for c in text if not c.isascii()), " ")
+        raise DistillError(
+            f"'{smiles}' is neither a file nor a valid SMILES: {strange!r} has no place in one; "
+            "take it away (a list of SMILES with names is a .smi file)."
+        )
     mol = quietly(Chem.MolFromSmiles, smiles) if smiles else None
     if mol is None or not mol.GetNumAtoms():
         raise DistillError(f"'{smiles}' is neither a file nor a valid SMILES; check it.")

@@ -18,6 +18,7 @@ def read_models(text: str, where: str) -> tuple[list[Frame], int | None, str]:
     from distill.data.molecules import quietly
 
     text, guessed = with_elements(text, where)
+    text = as_models(text, where)
     mol = quietly(
         Chem.MolFromPDBBlock, text, sanitize=False, removeHs=False, proximityBonding=False
     )
@@ -33,6 +34,34 @@ def read_models(text: str, where: str) -> tuple[list[Frame], int | None, str]:
     isotopes = {a.GetIdx(): a.GetIsotope() for a in mol.GetAtoms() if a.GetIsotope()}
     placed = (Atoms(numbers, conformer.GetPositions()) for conformer in mol.GetConformers())
     return [Frame(atoms, "", isotopes=isotopes) for atoms in placed], total, guessed
+
+
+def as_models(text: str, where: str) -> str:
+    """The text with each frame in a MODEL of its own; DistillError when they are not one molecule.
+
+    RDKit reads on after END no more, where VMD puts it between frames, and takes the atoms of all
+    models for those of the first.
+    """
+    blocks: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if line.startswith(("MODEL", "END")):
+            blocks.append([])
+        elif line.startswith((*ATOM, "TER")):
+            blocks[-1].append(line)
+    blocks = [block for block in blocks if any(line.startswith(ATOM) for line in block)]
+    if len(blocks) < 2:
+        return text
+    elements = [[x[76:78].strip().upper() for x in b if x.startswith(ATOM)] for b in blocks]
+    for k, others in enumerate(elements[1:], start=2):
+        if others != elements[0]:
+            raise DistillError(
+                f"{where}: model {k} has other atoms than model 1, or in another order; models "
+                "are geometries of one molecule, give each molecule a file of its own, or an SDF."
+            )
+    return "".join(
+        "\n".join([f"MODEL     {k:4d}", *block, "ENDMDL\n"])
+        for k, block in enumerate(blocks, start=1)
+    )
 
 
 def with_elements(text: str, where: str) -> tuple[str, str]:

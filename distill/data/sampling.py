@@ -90,7 +90,7 @@ class Sampling:
         if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
             raise DistillError("strained geometries come from a student's MD: name one as md.")
         fractions = (self.displaced, self.stretched, self.turned, self.hopped)
-        if min(fractions) < 0 or sum(fractions) > 1:
+        if not (min(fractions) >= 0 and sum(fractions) <= 1):  # NaN is neither
             raise DistillError(
                 "The displaced, stretched, turned and hopped fractions must be between 0 and 1, "
                 "and all together at most 1."

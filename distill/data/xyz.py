@@ -17,6 +17,11 @@ from distill.errors import DistillError
 
 ISOTOPES = {"D": 2, "T": 3}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD]([+-]?\d+))?|[+-]?(nan|inf|infinity)", re.I)
+NOT_ANGSTROM = re.compile(
+    r"(?<![/\w])bohrs?(?!\w)|(?:coord\w*|positions?|geometry)\s+in\s+(?:a\.?u\b|atomic units|nm\b)",
+    re.IGNORECASE,
+)
+"""A comment that says that the coordinates are not in Å."""
 QM9_LINES = 3
 """Frequencies, SMILES and InChI stand behind the atoms of QM9's own files."""
 
@@ -82,6 +87,10 @@ def _frame(body: list[str], comment: str, first: int) -> Frame:
     columns = _columns(str(info.get("Properties", "")))
     if columns is None:
         none.problem = "its Properties= have no species:S:1 (or Z:I:1) and pos:R:3"
+        return none
+    other = NOT_ANGSTROM.search(comment)
+    if other:
+        none.problem = f"its comment says '{other[0]}'; write coordinates in Å, and take that away"
         return none
     if _periodic(comment, info):
         none.problem = "it is periodic; a dataset holds molecules without a cell"

@@ -20,6 +20,12 @@ from distill.errors import DistillError
 ENERGY = re.compile(r"(?:(?P<before>.*?)[_\-. ]?)?energy(?:[_\-. ](?P<after>.+))?", re.IGNORECASE)
 FORCES = re.compile(r"(?:(?P<before>.*?)[_\-. ]?)?forces?(?:[_\-. ](?P<after>.+))?", re.IGNORECASE)
 TOTAL = re.compile(r"[_\-. ]?(?:total|tot)$|^(?:total|tot)[_\-. ]?", re.IGNORECASE)
+UNITS = re.compile(
+    r"(?:^|[^a-z])(?:hartrees?|ha|e_?h|kcal|kj|kilo(?:cal\w*|joule\w*)|bohrs?|a\.?u\.?|ry|rydbergs?|mev|"
+    r"nm)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
+"""Units that are not ours."""
 OTHERS = (
     "free", "formation", "atomization", "atomisation", "kinetic", "binding", "interaction",
     "atomic", "self", "weight", "sigma", "std", "stdev", "var", "variance", "unit", "units",
@@ -106,6 +112,13 @@ def read_label(atoms: ase.Atoms, keys: LabelKeys, where: str) -> tuple[float, np
     for key, there in ((keys.energy, own), (keys.forces, arrays)):
         if key not in there:
             raise DistillError(f"{where} has no '{key}', as others have; {_there(own, arrays)}.")
+    stated = [f"{k}={v}" for k, v in own.items() if isinstance(v, str) and "unit" in k.lower()]
+    for text in (keys.energy, keys.forces, *stated):
+        if UNITS.search(text):
+            raise DistillError(
+                f"{where}: '{text}' names another unit; write energies in eV, positions in Å and "
+                "forces in eV/Å, and say so."
+            )
     if re.search("grad", keys.forces, re.IGNORECASE):
         raise DistillError(
             f"{where}: '{keys.forces}' is a gradient by its name, of which forces are the "

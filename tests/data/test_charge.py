@@ -17,7 +17,8 @@ OXYGEN = Atoms("O2", positions=[[0, 0, 0], [0, 0, 1.21]])
         "charge=-2", "Charge=-2", "CHARGE = -2", "total_charge=-2", "charge: -2", "charge -2",
         "net charge is -2", "-2 1", "-2, 1", "  -2   1  ", "charge=-2.0", "charge=2-",
         "charge=−2", "q=-2", "Q: -2", "chrg=-2", "NetCharge=-2", "system-charge=-2",
-        "charge='-2' energy=3", 'charge="-2"', "charge = [-2]", '{"charge": -2, "step": 7}',
+        "charge='-2' energy=3", 'charge="-2"', "charge = [-2]", "chg=-2", "Chg -2", "net chg: -2",
+        '{"charge": -2, "step": 7}',
         "dianion, charge=-2", "charge=-2 total_charge=-2 mulliken_charge=0.3",
         "Properties=species:S:1:pos:R:3 charge=-2 pbc=\"F F F\"",
         "energy=-3.1 charge=-2 multiplicity=1",
@@ -34,6 +35,8 @@ def test_the_charge_is_read(comment: str) -> None:
         "12", "-76.4", "0 1", "discharge", 'title="charge transfer"', "charge=0", "nspin=2",
         "Properties=species:S:1:pos:R:3:charge:R:1 energy=-3", "charges=0.1", "uhf/6-31g",
         "energy = -76", "frame 3 of 2024-", "B3LYP/6-31+", "t = -5 fs",
+        "B3LYP/6-31++", "charges=[0.4, -0.2]", "charge_state=0", "1 -2.5 0.3 box", "magmom=0.37",
+        "2-methyl, scan -3", "magmom=0.0",
     ],
 )  # fmt: skip
 def test_nothing_is_said(comment: str) -> None:
@@ -48,7 +51,12 @@ def test_nothing_is_said(comment: str) -> None:
         ("charge=-2 total_charge=-1", "differ"), ("mulliken_charge=-2", "not understood"),
         ("carbonate dianion", "'dianion' looks like"), ("CO3 -2 1", "looks like"),
         ("-2", "looks like"), ("CO3 2-", "looks like"), ("CO3(2-)", "looks like"),
-        ("doubly charged", "looks like"),
+        ("doubly charged", "looks like"), ("icharg=-2", "looks like"),
+        ("charges=[-2]", "looks like"),
+        ("chargemult=-2,1", "looks like"), ("charge_state: -2", "looks like"),
+        ("-2 1 carbonate", "'-2 1 carbonate' looks like"), ("(-2,1)", "looks like"),
+        ("-2/1", "looks like"), ("-2 1 ! B3LYP", "looks like"), ("carbonate (-2)", "looks like"),
+        ("CO3--", "looks like"),
         ("triplet", "looks like"), ("spin=0", "1 or more"), ("spin=0.5", "whole number"),
         ("multiplicity=3 spin=1", "differ"), ("multiplicity=low", "whole number"),
     ],
@@ -62,7 +70,8 @@ def test_what_is_not_understood_is_refused(comment: str, words: str) -> None:
     "comment",
     [
         "multiplicity=3", "Multiplicity: 3", "spin=3", "mult=3", "2S+1=3", "spin_multiplicity 3",
-        "uhf=2", "unpaired=2", "total_spin=3", "total_spin=2", "0 3", "charge=0, mult = 3",
+        "uhf=2", "unpaired=2", "magmom=2.0",
+        "total_magnetization: -1.99", "total_spin=3", "total_spin=2", "0 3", "charge=0, mult = 3",
     ],
 )  # fmt: skip
 def test_the_multiplicity_is_read(comment: str) -> None:

@@ -301,3 +301,41 @@ def test_both_enantiomers_of_a_file_are_told_apart(tmp_path: Path) -> None:
     )
     found = {m.smiles: len(m.positions) for m in read_molecules(written(tmp_path, "it.xyz", text))}
     assert found == {"C[C@H](F)Cl": 2, "C[C@@H](F)Cl": 1}
+
+
+def test_models_of_a_pdb_are_one_molecule(tmp_path: Path) -> None:
+    def block(smiles: str) -> str:
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        AllChem.EmbedMolecule(mol, randomSeed=1)
+        return Chem.MolToPDBBlock(mol).replace("END\n", "")
+
+    def models(*smiles: str) -> str:
+        return "".join(f"MODEL     {k:4d}\n{block(s)}ENDMDL\n" for k, s in enumerate(smiles, 1))
+
+    # the same number of atoms, fewer, more
+    for others in (("CCO", "CC(F)O"), ("CCO", "COC"), ("CCO", "C"), ("C", "CCO")):
+        for text in (models(*others), "".join(block(s) + "END\n" for s in others)):
+            with pytest.raises(DistillError, match="model 2 has other atoms than model 1"):
+                read_molecules(written(tmp_path, "two.pdb", text))
+    # VMD writes END between the frames of a trajectory
+    for text in (models("CCO", "CCO", "CCO"), (block("CCO") + "END\n") * 3):
+        (molecule,) = read_molecules(written(tmp_path, "three.pdb", text))
+        assert molecule.smiles == "CCO" and len(molecule.positions) == 3
+
+
+@pytest.mark.parametrize("smiles", ["CC O", "CCO ethanol", "éCC", "CCO\u200b", "C\nC"])
+def test_a_smiles_is_read_to_its_end(smiles: str) -> None:
+    with pytest.raises(DistillError, match="has no place in one"):
+        read_molecules(smiles)
+
+
+@pytest.mark.parametrize(
+    "comment", ["units=bohr", "positions in a.u.", "coordinates in atomic units", "geometry in nm"]
+)
+def test_coordinates_in_other_units(tmp_path: Path, comment: str) -> None:
+    text = f"2\n{comment}\nH 0 0 0\nH 0 0 1.4\n"
+    with pytest.raises(DistillError, match="write coordinates in Å"):
+        read_molecules(written(tmp_path, "h2.xyz", text))
+    text = text.replace(comment, "energy=-1.17 hartree, gradient 1e-5 hartree/bohr")
+    (molecule,) = read_molecules(written(tmp_path, "h2.xyz", text.replace("1.4", "0.74")))
+    assert molecule.smiles == "[H][H]"

@@ -124,6 +124,12 @@ def test_bonds_stretched_as_far_as_asked() -> None:
         assert (lengths / usual).max() > 1.3
 
 
+@pytest.mark.parametrize("share", [float("nan"), -0.1, 1.1])
+def test_shares_that_are_none(share: float) -> None:
+    with pytest.raises(DistillError, match="must be between 0 and 1"):
+        Sampling(displaced=share)
+
+
 def test_frames_of_a_student_s_md() -> None:
     """They come in the same shares as a force field's, and the same each time."""
     plan = Sampling(frames=12, displaced=0.25, md="ultra-tiny", **QUICK)

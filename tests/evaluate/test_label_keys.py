@@ -87,6 +87,15 @@ def test_what_cannot_be_told_is_refused_with_the_fix(tmp_path: Path) -> None:
     assert read_frames(path, LabelKeys("energy", "REF_forces"))[0].energy == -1.0
     with pytest.raises(DistillError, match=r"no 'E' \(--energy-key\); .* has energy, "):
         read_frames(path, LabelKeys("E"))
+    for unit in ({"energy_unit": "Hartree"}, {"units": "kcal/mol"}, {"units": "eV, a.u."}):
+        written(path, ({"energy": -1.0, **unit}, {"forces": FORCES}))
+        with pytest.raises(DistillError, match="another unit; write energies in eV"):
+            read_frames(path)
+    written(path, ({"energy_hartree": -1.0}, {"forces_hartree_bohr": FORCES}))
+    with pytest.raises(DistillError, match="another unit"):
+        read_frames(path, LabelKeys("energy_hartree", "forces_hartree_bohr"))
+    written(path, ({"energy": -1.0, "units": "eV, eV/Angstrom"}, {"forces": FORCES}))
+    assert read_frames(path)[0].energy == -1.0
     with pytest.raises(DistillError, match="is a gradient"):
         written(path, ({"energy": 0.0}, {"grad": FORCES}))
         read_frames(path, LabelKeys("energy", "grad"))
