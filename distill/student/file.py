@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def student_path(name_or_path: str | Path) -> Path:
                 "install mlff-distiller again, or give a file's path."
             )
         return path
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise DistillError(
+            f"The student is of the type {type(name_or_path).__name__}; give a path to a "
+            f".safetensors file or one of the shipped names: {', '.join(SIZES)}."
+        )
     path = Path(name_or_path)
     try:
         found, folder = path.is_file(), path.is_dir()

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from distill.engine_arguments import check_skin, check_threads
 from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
 from distill.errors import DistillError, first_line
@@ -43,10 +44,7 @@ class OnnxCalculator(Calculator):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if threads < 1:
-            raise DistillError(f"threads is {threads}; use 1 or more.")
-        if not skin >= 0:
-            raise DistillError(f"skin is {skin}; use a length in Å that is not negative.")
+        threads, skin = check_threads(threads), check_skin(skin)
         self._model = Model(read_file(file), providers, threads, str(file))
         self.card = self._model.card
         self._neighbours = SkinList(self.card["cutoff"], skin)
