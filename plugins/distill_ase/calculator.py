@@ -113,8 +113,9 @@ class StudentCalculator(Calculator):
     ) -> None:
         """ASE's entry: fills ``results`` with every property at once."""
         super().calculate(atoms, properties, system_changes)
-        assert self.atoms is not None, "ASE's Calculator keeps a copy"
-        atoms = self.atoms
+        atoms = self.atoms  # a copy that ASE keeps
+        if atoms is None:
+            raise DistillError("The calculator has no atoms yet; set atoms.calc to it.")
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
         if self._checked is None or not np.array_equal(self._checked, atoms.numbers):

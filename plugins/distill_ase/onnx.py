@@ -57,8 +57,9 @@ class OnnxCalculator(Calculator):
     ) -> None:
         """ASE's entry."""
         super().calculate(atoms, properties, system_changes)
-        assert self.atoms is not None, "ASE's Calculator keeps a copy"
-        atoms = self.atoms
+        atoms = self.atoms  # a copy that ASE keeps
+        if atoms is None:
+            raise DistillError("The calculator has no atoms yet; set atoms.calc to it.")
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
         check_known(atoms.numbers, self.card["elements"])
