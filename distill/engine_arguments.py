@@ -15,11 +15,12 @@ def check_choice(name: str, given: Any, choices: Collection[Any]) -> None:
         raise DistillError(f"{name} is '{given}'; use {', '.join(words[:-1])} or {words[-1]}.")
 
 
-def check_skin(given: Any, least: str = "not negative") -> float:
-    """A neighbour list's skin in Å, as a float. least: "not negative" or "positive"."""
+def check_skin(given: Any, positive: bool = False) -> float:
+    """A neighbour list's skin in Å, as a float. positive: not zero either."""
     fits = is_number(given) and math.isfinite(given)
-    if not fits or given < 0 or (given == 0 and least == "positive"):
-        raise DistillError(f"skin is {given}; use a length in Å that is {least}, 1.0 for example.")
+    if not fits or given < 0 or (given == 0 and positive):
+        wanted = "a positive length in Å" if positive else "a length in Å that is not negative"
+        raise DistillError(f"skin is {given}; use {wanted}, 1.0 for example.")
     return float(given)
 
 

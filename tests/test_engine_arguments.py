@@ -26,7 +26,7 @@ def topology() -> app.Topology:
 
 
 WRONG = [
-    ("skin", "1", "skin is 1; use a length"),
+    ("skin", "1", "skin is 1; use a"),
     ("skin", None, "skin is None"),
     ("skin", math.inf, "skin is inf"),
     ("skin", math.nan, "skin is nan"),

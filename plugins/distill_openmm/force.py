@@ -82,7 +82,7 @@ def create_force(
     """
     check_choice("kind", kind, ("torch", "python"))
     check_choice("dtype", dtype, PRECISIONS)
-    skin = check_skin(skin, "positive")
+    skin = check_skin(skin, positive=True)
     threads = None if threads is None else check_threads(threads)
     device = check_device(device)
     if periodic not in (None, True, False) or isinstance(periodic, float):

@@ -48,15 +48,16 @@ PairDistill::~PairDistill() {
 }
 
 void PairDistill::settings(int narg, char **arg) {
-  precision_ = 32;
+  int precision = 32;
   for (int k = 0; k < narg; ++k) {
     if (!std::strcmp(arg[k], "single"))
-      precision_ = 32;
+      precision = 32;
     else if (!std::strcmp(arg[k], "double"))
-      precision_ = 64;
+      precision = 64;
     else
       error->all(FLERR, "pair_style distill takes 'single' (the default) or 'double', not '{}'", arg[k]);
   }
+  precision_ = precision;  // not before: from Python one may go on after an error
   // the same pair_style once more keeps what pair_coeff has read
   if (!file_.elements.empty()) pack();
 }
@@ -66,6 +67,10 @@ void PairDistill::coeff(int narg, char **arg) {
   const int n = atom->ntypes;
   if (narg != 3 + n)
     error->all(FLERR, "Write 'pair_coeff * * FILE' and an element for each of the {} atom types", n);
+  for (int type = 1; type <= n && force->pair == this; ++type)
+    if (!std::strcmp(arg[2 + type], "NULL"))
+      error->all(FLERR, "The student needs an element for type {}; NULL is for pair_style hybrid, "
+                 "where another style has the type", type);
   if (!allocated) {
     allocated = 1;
     memory->create(setflag, n + 1, n + 1, "pair:setflag");
@@ -75,12 +80,7 @@ void PairDistill::coeff(int narg, char **arg) {
   number_of_.assign(n + 1, 0);
   for (int type = 1; type <= n; ++type) {
     const std::string name = arg[2 + type];
-    if (name == "NULL") {
-      if (force->pair == this)
-        error->all(FLERR, "The student needs an element for type {}; NULL is for pair_style hybrid, "
-                   "where another style has the type", type);
-      continue;
-    }
+    if (name == "NULL") continue;
     number_of_[type] = UNKNOWN;  // which matters when there is such an atom
     for (size_t k = 0; k < file_.elements.size(); ++k)
       if (file_.elements[k] == name) number_of_[type] = int(meta_[6 + 4 * k]);
