@@ -11,8 +11,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
-from distill.engine_arguments import check_choice, check_device, check_skin, check_threads
 from distill.charge import charge_of, spin_of
+from distill.engine_arguments import check_choice, check_device, check_skin, check_threads
 from distill.errors import DistillError
 from distill.kernels import choose_backend, kernel_on
 from distill.student import Student, load_student

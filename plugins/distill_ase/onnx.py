@@ -12,9 +12,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from distill.engine_arguments import check_skin, check_threads
 from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
+from distill.engine_arguments import check_skin, check_threads
 from distill.errors import DistillError, first_line
 from distill.seal import onnx_intact
 from distill.student.neighbours import INPUTS, SkinList, exported_inputs, refuse_overlap

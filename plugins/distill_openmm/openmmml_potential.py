@@ -10,8 +10,8 @@ import openmm
 import openmm.app
 from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 
-from distill.engine_arguments import check_choice, is_number
 from distill.charge import as_whole
+from distill.engine_arguments import check_choice, is_number
 from distill.errors import DistillError
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
