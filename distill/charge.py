@@ -50,16 +50,20 @@ def spin_of(atoms: Atoms) -> int | None:
 def whole_number(atoms: Atoms, key: str) -> int | None:
     """An entry of ``atoms.info``: a number or its text; None where it is not there or None."""
     given: Any = atoms.info.get(key)
-    if given is None:
-        return None
+    return None if given is None else as_whole(given, f'atoms.info["{key}"]', key)
+
+
+def as_whole(given: Any, name: str, key: str) -> int:
+    """A charge or spin, a number or its text; DistillError, which calls it ``name``, for what is
+    no whole number."""
     try:
         number = math.nan if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not number.is_integer():  # neither are NaN and infinity
         raise DistillError(
-            f'atoms.info["{key}"] is {given!r}; give a whole number, as in '
-            f'atoms.info["{key}"] = {1 if key == "spin" else -1}.'
+            f"{name} is {given!r}; give a whole number, as in "
+            f"{name} = {1 if key == 'spin' else -1}."
         )
     return int(number)
 

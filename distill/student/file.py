@@ -3,6 +3,9 @@
 import hashlib
 import json
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,11 @@ def student_path(name_or_path: str | Path) -> Path:
                 "install mlff-distiller again, or give a file's path."
             )
         return path
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise DistillError(
+            f"The student is of the type {type(name_or_path).__name__}; give a path to a "
+            f".safetensors file or one of the shipped names: {', '.join(SIZES)}."
+        )
     path = Path(name_or_path)
     try:
         found, folder = path.is_file(), path.is_dir()
@@ -173,8 +181,8 @@ def load_student(
     path = student_path(name_or_path)
     header, tensors = read_header(path)
     try:
-        # a default device of the caller's is not meant for this
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        # a default device or dtype of the caller's is not meant for this
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), _default_dtype(torch.float32):
             student = _student_of(header, tensors)
     except (
         LookupError,
@@ -193,6 +201,16 @@ def load_student(
         raise DistillError(
             f"device '{device}' cannot be used ({first_line(error)}); use 'cpu'."
         ) from error
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _student_of(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Student:

@@ -8,7 +8,7 @@ from distill.errors import DistillError
 
 CLOSEST = 0.3
 """Å; atoms nearer than this are a mistake in the input, not chemistry. LAMMPS' plugin has the
-same number."""
+same number, and the kernel."""
 
 FARTHEST = 1e5
 """Å; along a direction without images, atoms farther apart end the process in vesin, which counts
@@ -83,7 +83,10 @@ def neighbour_list(
             f"Atom {atom} has a coordinate that is NaN or infinite; look at how it came about."
         )
     # vesin divides by zero here, which ends the process
-    if periodic.any() and np.linalg.matrix_rank(box[periodic]) < periodic.sum():
+    vectors = box[periodic]
+    if periodic.any() and (
+        not np.isfinite(vectors).all() or np.linalg.matrix_rank(vectors) < periodic.sum()
+    ):
         raise DistillError(
             "The system is periodic along a direction without a cell vector (or the vectors lie in "
             "one plane); set the cell, or switch the periodicity off."

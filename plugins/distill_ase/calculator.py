@@ -12,7 +12,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from distill.charge import charge_of, spin_of
-from distill.errors import DistillError, first_line
+from distill.engine_arguments import check_choice, check_device, check_skin, check_threads
+from distill.errors import DistillError
 from distill.kernels import choose_backend, kernel_on
 from distill.student import Student, load_student
 from distill.student.latent import Alarm, rms
@@ -58,13 +59,10 @@ class StudentCalculator(Calculator):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if dtype not in PRECISIONS:
-            raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
-        if not skin >= 0:
-            raise DistillError(f"skin is {skin}; use a length in Å that is not negative.")
-        if threads is not None and threads < 1:
-            raise DistillError(f"threads is {threads}; use 1 or more.")
-        check_device(device)
+        check_choice("dtype", dtype, PRECISIONS)
+        skin = check_skin(skin)
+        threads = None if threads is None else check_threads(threads)
+        device = check_device(device)
         self.backend = choose_backend(backend, device, dtype)
         # what is made in inference mode could not be used outside of it
         with torch.inference_mode(False):
@@ -115,8 +113,9 @@ class StudentCalculator(Calculator):
     ) -> None:
         """ASE's entry: fills ``results`` with every property at once."""
         super().calculate(atoms, properties, system_changes)
-        assert self.atoms is not None, "ASE's Calculator keeps a copy"
-        atoms = self.atoms
+        atoms = self.atoms  # a copy that ASE keeps
+        if atoms is None:
+            raise DistillError("The calculator has no atoms yet; set atoms.calc to it.")
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
         if self._checked is None or not np.array_equal(self._checked, atoms.numbers):
@@ -136,13 +135,3 @@ class StudentCalculator(Calculator):
         volume = abs(np.linalg.det(atoms.cell.array))
         if volume > 0:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / volume)
-
-
-def check_device(device: str) -> None:
-    """DistillError unless torch can compute there."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DistillError(
-            f"device '{device}' cannot be used ({first_line(error)}); use 'cpu'."
-        ) from error

@@ -14,6 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from distill.charge import charge_of, check_charge, spin_of
 from distill.elements import check_known
+from distill.engine_arguments import check_skin, check_threads
 from distill.errors import DistillError, first_line
 from distill.seal import onnx_intact
 from distill.student.neighbours import INPUTS, SkinList, exported_inputs, refuse_overlap
@@ -43,10 +44,7 @@ class OnnxCalculator(Calculator):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if threads < 1:
-            raise DistillError(f"threads is {threads}; use 1 or more.")
-        if not skin >= 0:
-            raise DistillError(f"skin is {skin}; use a length in Å that is not negative.")
+        threads, skin = check_threads(threads), check_skin(skin)
         self._model = Model(read_file(file), providers, threads, str(file))
         self.card = self._model.card
         self._neighbours = SkinList(self.card["cutoff"], skin)
@@ -59,8 +57,9 @@ class OnnxCalculator(Calculator):
     ) -> None:
         """ASE's entry."""
         super().calculate(atoms, properties, system_changes)
-        assert self.atoms is not None, "ASE's Calculator keeps a copy"
-        atoms = self.atoms
+        atoms = self.atoms  # a copy that ASE keeps
+        if atoms is None:
+            raise DistillError("The calculator has no atoms yet; set atoms.calc to it.")
         if len(atoms) == 0:
             raise DistillError("The system has no atoms; give it at least one.")
         check_known(atoms.numbers, self.card["elements"])

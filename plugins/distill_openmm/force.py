@@ -9,6 +9,13 @@ from typing import Any
 
 import torch
 
+from distill.engine_arguments import (
+    check_choice,
+    check_device,
+    check_indices,
+    check_skin,
+    check_threads,
+)
 from distill.errors import DistillError
 from distill.kernels import KernelModule, choose_backend, kernel_on
 from distill.student import Student, load_student
@@ -73,19 +80,24 @@ def create_force(
     The energy includes the isolated atoms' energies. Raises DistillError for an element that the
     student does not know, for indices that are not there or twice, and without openmmtorch.
     """
-    if kind not in ("torch", "python"):
-        raise DistillError(f"kind is '{kind}'; use 'torch' or 'python'.")
-    if dtype not in PRECISIONS:
-        raise DistillError(f"dtype is '{dtype}'; use 'float32' or 'float64'.")
-    if not skin > 0:
-        raise DistillError(f"skin is {skin}; use a positive length in Å, 1.0 for example.")
-    if threads is not None and threads < 1:
-        raise DistillError(f"threads is {threads}; use 1 or more.")
+    check_choice("kind", kind, ("torch", "python"))
+    check_choice("dtype", dtype, PRECISIONS)
+    skin = check_skin(skin, positive=True)
+    threads = None if threads is None else check_threads(threads)
+    device = check_device(device)
+    if periodic not in (None, True, False) or isinstance(periodic, float):
+        raise DistillError(f"periodic is {periodic!r}; use True, False or None.")
+    for given, name, method in ((topology, "topology", "atoms"), (system, "system", "addForce")):
+        if not hasattr(given, method) and not (given is None and name == "system"):
+            raise DistillError(
+                f"{name} is of the type {type(given).__name__}; give an "
+                f"{'openmm.app.Topology' if name == 'topology' else 'openmm.System'}."
+            )
     # a TorchForce may run on any platform: its module decides at each call
     chosen_backend = choose_backend(backend, device if kind == "python" else "cpu", dtype)
     own = copy.deepcopy(student) if isinstance(student, Student) else load_student(student)
     own = own.eval().requires_grad_(False).to(device="cpu", dtype=PRECISIONS[dtype])
-    chosen = None if atoms is None else [int(i) for i in atoms]
+    chosen = None if atoms is None else check_indices("atoms", atoms)
     numbers = atomic_numbers(topology, chosen)
     own.check_elements(numbers)
     needed = 1 + max(chosen) if chosen else len(numbers)

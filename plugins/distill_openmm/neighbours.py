@@ -111,6 +111,11 @@ def image_shifts(to_fractional: Tensor, reach: float) -> Tensor:
     suffices for large ones.
     """
     # the norm of a column of the inverse is one over the box's height along that vector
+    thin = 1.0 / float(to_fractional.norm(2, dim=0).max())
+    if not thin >= 0.3:
+        raise RuntimeError(
+            "The box is thinner than 0.3 Å, so that every atom overlaps with its own image."
+        )
     most = torch.floor(reach * to_fractional.norm(2, dim=0) + 0.5 + 1e-6)
     na, nb, nc = int(most[0]), int(most[1]), int(most[2])
     images: list[list[int]] = [[0, 0, 0]]

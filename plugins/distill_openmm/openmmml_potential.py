@@ -1,6 +1,7 @@
 """Students in OpenMM-ML: by name, or as MLPotential("distill", modelPath=FILE)."""
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import openmm
 import openmm.app
 from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 
+from distill.charge import as_whole
+from distill.engine_arguments import check_choice, is_number
 from distill.errors import DistillError
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
@@ -86,14 +89,13 @@ class DistillPotentialImpl(MLPotentialImpl):
             refuse_unknown(args, OF_WHOLE_SYSTEMS, "createSystem")
             if args.get("hydrogenMass") is not None:
                 repartition(topology, system, args["hydrogenMass"])
-        if precision not in PRECISIONS:
-            raise DistillError(f"precision is '{precision}'; use 'single' or 'double'.")
+        check_choice("precision", precision, PRECISIONS)
         if args.get("multiplicity") not in (None, 1):
             raise DistillError(
                 "A student takes no multiplicity: it holds for closed shells. Leave it out."
             )
         if args.get("charge") is not None:
-            load_student(self.student).check_charge(round(args["charge"]))
+            load_student(self.student).check_charge(as_whole(args["charge"], "charge", "charge"))
         periodic = topology.getPeriodicBoxVectors() is not None
         force = create_force(
             self.student,
@@ -141,7 +143,12 @@ def refuse_unknown(args: dict[str, Any], names: Sequence[str], function: str) ->
 def repartition(topology: openmm.app.Topology, system: openmm.System, mass: Any) -> None:
     """Gives hydrogens a mass (in Da, or with a unit), which the atoms bonded to them lose."""
     dalton = openmm.unit.dalton
-    mass = mass.value_in_unit(dalton) if openmm.unit.is_quantity(mass) else float(mass)
+    given = mass
+    if openmm.unit.is_quantity(mass) and mass.unit.is_compatible(dalton):
+        mass = mass.value_in_unit(dalton)
+    if not is_number(mass) or not math.isfinite(mass):
+        raise DistillError(f"hydrogenMass is {given}; give a mass in Da, 1.5 to 4.")
+    mass = float(mass)
     done = 0
     for bond in topology.bonds():
         for hydrogen, other in ((bond.atom1, bond.atom2), (bond.atom2, bond.atom1)):

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from distill.errors import DistillError
 from distill.kernels.student import kernel_neighbours
 from distill.student.neighbours import neighbour_list
+from distill_openmm.neighbours import image_shifts
 
 TRICLINIC = np.array([[7.0, 0.3, 0.0], [2.5, 6.1, 0.2], [-3.1, 1.3, 8.0]])
 
@@ -47,3 +50,22 @@ def test_atoms_far_outside_the_box(rng) -> None:
     positions = rng.uniform(-500, 500, size=(40, 3))
     expected = neighbour_list(positions, TRICLINIC, True, 4.0)
     assert rows(*kernel_neighbours(positions, TRICLINIC, True, 4.0)) == rows(*expected)
+
+
+@pytest.mark.parametrize("thin", [1e-3, 0.29])
+@pytest.mark.parametrize("other", [0.25, 30.0])
+def test_cells_too_thin_for_an_atom(thin, other) -> None:
+    """As many images as reach over height, to the third power, would never end."""
+    box = np.diag([thin, max(thin, other), other])
+    for find in (neighbour_list, kernel_neighbours):
+        with pytest.raises(DistillError, match=r"The cell is 0\.\d+ Å thin"):
+            find(np.zeros((2, 3)), box, True, 6.0)
+    with pytest.raises(RuntimeError, match="thinner than 0.3 Å"):
+        image_shifts(torch.linalg.inv(torch.tensor(box)), 6.0)
+
+
+def test_cells_that_are_no_numbers() -> None:
+    box = np.diag([np.nan, 30, 30])
+    for find in (neighbour_list, kernel_neighbours):
+        with pytest.raises(DistillError, match="set the cell"):
+            find(np.zeros((2, 3)), box, True, 6.0)

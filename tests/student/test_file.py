@@ -252,3 +252,18 @@ def test_loading_does_not_look_at_the_modes_of_torch(file):
         other = load_student(file)
     assert not any(x.is_inference() or x.is_meta for x in other.state_dict().values())
     assert all(torch.equal(x, good.state_dict()[k]) for k, x in other.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_default_dtype_of_the_callers(dtype) -> None:
+    """What is not in the file, such as the radial functions', keeps its digits."""
+    expected = load_student("ultra-tiny").state_dict()
+    torch.set_default_dtype(dtype)
+    try:
+        found = load_student("ultra-tiny").state_dict()
+        assert torch.get_default_dtype() == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor), name

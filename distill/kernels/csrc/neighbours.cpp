@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -64,6 +65,8 @@ void Candidates::set(const Ranges &ranges, int64_t n_pairs, const int32_t *pi, c
 }
 
 namespace {
+
+constexpr double CLOSEST = 0.3;  // Å, as in distill/student/neighbours.py
 
 // A box whose three vectors span all atoms, periodic or not, and positions as fractions of it.
 struct Frame {
@@ -128,6 +131,14 @@ Frame make_frame(int n, const double *x, const double *box, const bool *periodic
   for (int d = 0; d < 3; ++d) {
     f.height[d] = std::fabs(volume) / length(across + 3 * d);
     for (int c = 0; c < 3; ++c) f.inverse[3 * c + d] = across[3 * d + c] / volume;
+    // there are (reach / height)^3 images to look at
+    if (periodic[d] && f.height[d] < CLOSEST) {
+      char thin[32];
+      std::snprintf(thin, sizeof thin, "%.2g", f.height[d]);
+      throw std::runtime_error(std::string("The cell is ") + thin +
+                               " Å thin, so that every atom overlaps with its own image; set the cell, in "
+                               "Å, or switch the periodicity off.");
+    }
   }
   return f;
 }

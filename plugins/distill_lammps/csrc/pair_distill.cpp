@@ -48,15 +48,18 @@ PairDistill::~PairDistill() {
 }
 
 void PairDistill::settings(int narg, char **arg) {
-  precision_ = 32;
+  int precision = 32;
   for (int k = 0; k < narg; ++k) {
     if (!std::strcmp(arg[k], "single"))
-      precision_ = 32;
+      precision = 32;
     else if (!std::strcmp(arg[k], "double"))
-      precision_ = 64;
+      precision = 64;
     else
       error->all(FLERR, "pair_style distill takes 'single' (the default) or 'double', not '{}'", arg[k]);
   }
+  precision_ = precision;  // not before: from Python one may go on after an error
+  // the same pair_style once more keeps what pair_coeff has read
+  if (!file_.elements.empty()) pack();
 }
 
 // pair_coeff * * FILE element of type 1, of type 2, ...; NULL: not the student's
@@ -64,6 +67,10 @@ void PairDistill::coeff(int narg, char **arg) {
   const int n = atom->ntypes;
   if (narg != 3 + n)
     error->all(FLERR, "Write 'pair_coeff * * FILE' and an element for each of the {} atom types", n);
+  for (int type = 1; type <= n && force->pair == this; ++type)
+    if (!std::strcmp(arg[2 + type], "NULL"))
+      error->all(FLERR, "The student needs an element for type {}; NULL is for pair_style hybrid, "
+                 "where another style has the type", type);
   if (!allocated) {
     allocated = 1;
     memory->create(setflag, n + 1, n + 1, "pair:setflag");
@@ -73,15 +80,10 @@ void PairDistill::coeff(int narg, char **arg) {
   number_of_.assign(n + 1, 0);
   for (int type = 1; type <= n; ++type) {
     const std::string name = arg[2 + type];
-    if (name == "NULL") {
-      if (force->pair == this)
-        error->all(FLERR, "The student needs an element for type {}; NULL is for pair_style hybrid, "
-                   "where another style has the type", type);
-      continue;
-    }
+    if (name == "NULL") continue;
     number_of_[type] = UNKNOWN;  // which matters when there is such an atom
-    for (size_t k = 0; k < elements_.size(); ++k)
-      if (elements_[k] == name) number_of_[type] = int(meta_[6 + 4 * k]);
+    for (size_t k = 0; k < file_.elements.size(); ++k)
+      if (file_.elements[k] == name) number_of_[type] = int(meta_[6 + 4 * k]);
   }
   names_.assign(arg + 2, arg + narg);
   for (int i = 1; i <= n; ++i)
@@ -116,25 +118,29 @@ std::string PairDistill::bytes_of(const std::string &name) {
 }
 
 void PairDistill::read(const std::string &name) {
-  distill_lammps::StudentFile file;
   try {
-    file = distill_lammps::read_student(name, bytes_of(name));
+    file_ = distill_lammps::read_student(name, bytes_of(name));
   } catch (const std::runtime_error &wrong) {
     error->all(FLERR, wrong.what());
   }
-  elements_ = file.elements;
-  meta_ = file.meta[precision_ == 64];
+  name_ = name;
+  pack();
+}
+
+// The student as libdistill wants it, in the precision of pair_style
+void PairDistill::pack() {
+  meta_ = file_.meta[precision_ == 64];
   int64_t wanted[2] = {0, 0};  // parameters, packed numbers
   const int64_t length = int64_t(meta_.size());
   if (distill_sizes(meta_.data(), length, &wanted[0], &wanted[1])) error->all(FLERR, distill_error());
-  if (wanted[0] != int64_t(file.parameters.size()))
-    error->all(FLERR, "{} does not fit this version of the kernel: write it again", name);
+  if (wanted[0] != int64_t(file_.parameters.size()))
+    error->all(FLERR, "{} does not fit this version of the kernel: write it again", name_);
   const size_t bytes = precision_ / 8;
   memory_.assign(wanted[1] * bytes / 8 + 16, 0.0);
   const uintptr_t start = (reinterpret_cast<uintptr_t>(memory_.data()) + 63) / 64 * 64;
   packed_ = reinterpret_cast<void *>(start);
-  const std::vector<float> single(file.parameters.begin(), file.parameters.end());
-  const void *flat = precision_ == 64 ? static_cast<const void *>(file.parameters.data()) : single.data();
+  const std::vector<float> single(file_.parameters.begin(), file_.parameters.end());
+  const void *flat = precision_ == 64 ? static_cast<const void *>(file_.parameters.data()) : single.data();
   if (distill_pack(meta_.data(), length, precision_, flat, packed_)) error->all(FLERR, distill_error());
   cutoff_ = meta_[5];
   comm_forward = comm_reverse = int(2 * 3 * int64_t(meta_[0]) * bytes / 8);
@@ -184,7 +190,7 @@ void PairDistill::setup() {
 
 std::string PairDistill::not_known(int type) const {
   std::string known;
-  for (const std::string &e : elements_) known += " " + e;
+  for (const std::string &e : file_.elements) known += " " + e;
   return fmt::format("The student does not know {}; it knows{}", names_[type], known);
 }
 
@@ -435,6 +441,7 @@ void PairDistill::unpack_reverse_comm(int n, int *list, double *buffer) {
 }
 
 double PairDistill::memory_usage() {
-  return Pair::memory_usage() + 8.0 * (memory_.size() + energies_.size() + forces_.size() + starts_.size()) +
+  return Pair::memory_usage() + 8.0 * (memory_.size() + file_.parameters.size()) +
+         8.0 * (energies_.size() + forces_.size() + starts_.size()) +
          4.0 * (types_.size() + numbers_.size() + lengths_.size());
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pair.h"
+#include "student_file.h"
 
 namespace LAMMPS_NS {
 
@@ -30,6 +31,7 @@ class PairDistill : public Pair {
 
  private:
   void read(const std::string &file);
+  void pack();
   std::string bytes_of(const std::string &file);
   void check_exclusions();
   std::string not_known(int type) const;
@@ -45,9 +47,10 @@ class PairDistill : public Pair {
   void add(T *to, const T *from);
 
   int precision_ = 32;
-  std::vector<std::string> elements_;  // the student's
-  std::vector<double> meta_;           // of libdistill's functions
-  std::vector<double> memory_;         // packed weights, with room to begin on a cache line
+  std::string name_;  // of the student's file
+  distill_lammps::StudentFile file_;
+  std::vector<double> meta_;    // of libdistill's functions
+  std::vector<double> memory_;  // packed weights, with room to begin on a cache line
   void *packed_ = nullptr;
   int64_t list_;
   std::vector<int> number_of_;  // atomic number of each type; 0: NULL, not the student's
