@@ -75,7 +75,10 @@ SIGNED = re.compile(
     r"|\(?[+-]\d{1,2}[\s,;/]+\d{1,2}\)?(?:\s+[^\d\s.+-].*)?"  # -2 1 carbonate, (-2,1)
     r"|.*\([+-]\d\)\s*|.*[A-Za-z]\d+(?:--|\+\+)\s*"  # carbonate (-2), CO3--
 )
-WRITE = "write charge=... spin=... (the multiplicity 2S+1) on the comment line, or give --charge"
+WRITE = (
+    "write charge=... spin=... (the multiplicity 2S+1) on the comment line; label, run and check "
+    "also take --charge and --spin"
+)
 
 
 def charge_and_spin(
@@ -252,4 +255,4 @@ def _plain(key: str) -> str:
 
 
 def _refuse(where: str, problem: str) -> NoReturn:
-    raise DistillError(f"{where}: {problem}; {WRITE} and --spin.")
+    raise DistillError(f"{where}: {problem}; {WRITE}.")

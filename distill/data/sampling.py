@@ -113,6 +113,10 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
     """
     digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    if not sampling.frames and not (sampling.given and molecule.positions):
+        raise DistillError(
+            f"no frames are asked for, and {molecule.name} has no geometry of its own"
+        )
     frames = _dynamics(molecule, sampling, rng, teacher) if sampling.frames else []
     passed = _handed(frames, molecule, sampling.handed, rng)
     _distort(frames, molecule, sampling, rng)

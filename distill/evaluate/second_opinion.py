@@ -57,6 +57,8 @@ def second_opinion(
     does not know, no geometry) is the opinion's problem, and a reason for doubt.
     """
     opinion = Opinion(molecule.name, len(molecule))
+    if len(molecule) == 1:
+        return replace(opinion, problem="one atom alone has no forces to compare")
     try:
         frames = [
             LabelledFrame(

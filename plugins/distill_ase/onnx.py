@@ -86,10 +86,14 @@ class Model:
         self._made_of = (content, tuple(providers), threads, name)
         self._session = self._start()
         MODELS.add(self)
-        card = self._session.get_modelmeta().custom_metadata_map.get("distill")
-        if card is None:
-            raise DistillError(f"{name} is not a student: it was not written by distill export.")
-        self.card: dict[str, Any] = json.loads(card)
+        try:
+            found = self._session.get_modelmeta().custom_metadata_map
+            self.card: dict[str, Any] = json.loads(found["distill"])
+            self.card["elements"], self.card["cutoff"]
+        except (KeyError, TypeError, ValueError) as error:  # no text, or no JSON
+            raise DistillError(
+                f"{name} is not a student: it was not written by distill export, or is damaged."
+            ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model, self._made_of

@@ -348,3 +348,8 @@ def test_no_conformer_is_an_error() -> None:
 def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DistillError):
         Sampling(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_frames_of_a_molecule_without_a_geometry() -> None:
+    with pytest.raises(DistillError, match="no frames are asked for"):
+        sample(from_smiles("CO"), Sampling(frames=0))

@@ -81,3 +81,8 @@ def test_the_command_tells_by_its_exit_code() -> None:
     assert result.exit_code == 1 and "1 of 2" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "--against", "tiny"])
     assert result.exit_code == 2
+
+
+def test_one_atom_has_no_forces_to_compare() -> None:
+    opinion = second_opinion(load_student("tiny"), load_student("ultra-tiny"), from_smiles("[Cl-]"))
+    assert opinion.doubtful and "one atom" in opinion.problem

@@ -282,3 +282,12 @@ def test_bad_files(onnx_file: Path, tmp_path: Path) -> None:
         OnnxCalculator(tmp_path / "future.onnx")
     with pytest.raises(DistillError, match="has no NpuExecutionProvider; it has"):
         OnnxCalculator(onnx_file, providers=["NpuExecutionProvider"])
+
+
+@pytest.mark.parametrize("card", ["{", "[]", '{"elements": [1]}'])
+def test_a_card_that_is_none(card: str, onnx_file: Path, tmp_path: Path) -> None:
+    model = onnx.load(onnx_file)
+    onnx.helper.set_model_props(model, {"distill": card})
+    onnx.save_model(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(DistillError, match="is not a student"):
+        OnnxCalculator(tmp_path / "other.onnx")
