@@ -3,14 +3,24 @@
 // sender needs. To be loaded before the MPI library (LD_PRELOAD); MPI's standard provides for it (the
 // profiling interface: each MPI_X is also there as PMPI_X).
 #include <mpi.h>
-#include <sched.h>
+#include <unistd.h>
 
 namespace {
+// A call to sched_yield() would not do: ranks have sessions of their own, each with its share of the
+// processor (autogroups), and yield to nobody in another one.
+struct Patience {
+  int looked = 0;
+  void operator()() {
+    if (++looked > 100) usleep(20);
+  }
+};
+
 int wait_for(MPI_Request *request, MPI_Status *status) {
+  Patience patience;
   for (int done = 0;;) {
     const int error = PMPI_Test(request, &done, status);
     if (error != MPI_SUCCESS || done) return error;
-    sched_yield();
+    patience();
   }
 }
 
@@ -26,18 +36,20 @@ extern "C" {
 int MPI_Wait(MPI_Request *request, MPI_Status *status) { return wait_for(request, status); }
 
 int MPI_Waitall(int n, MPI_Request *requests, MPI_Status *statuses) {
+  Patience patience;
   for (int done = 0;;) {
     const int error = PMPI_Testall(n, requests, &done, statuses);
     if (error != MPI_SUCCESS || done) return error;
-    sched_yield();
+    patience();
   }
 }
 
 int MPI_Waitany(int n, MPI_Request *requests, int *which, MPI_Status *status) {
+  Patience patience;
   for (int done = 0;;) {
     const int error = PMPI_Testany(n, requests, which, &done, status);
     if (error != MPI_SUCCESS || done) return error;
-    sched_yield();
+    patience();
   }
 }
 
