@@ -25,6 +25,7 @@ def pairs(work: Work, place: Place, again: bool) -> Iterator[Trial]:
         elif ends[1].code == 0:  # it came when the other was done, or it took part
             both = max(p.started for p in programs) - programs[0].started
             later = ends[0].seconds < both or ends[1].seconds < 0.5 * ends[0].seconds
+            later = later or any(done.out.startswith("0 geometries") for done in ends)
             yield Trial("" if later else "both went on", "the second came too late")
         else:
             said = refusal_problem(ends[1])
