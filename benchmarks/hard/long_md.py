@@ -17,6 +17,8 @@ from hard.item import Place, Trial, item
 from hard.programs import DISTILL, Program, load, run, success_problem
 
 MOLECULE = "CCO"
+ENOUGH = 30
+"""Looks at the memory: fewer are of a run that has hardly begun when it ends."""
 MEGABYTES = 5.0
 """Growth, by a straight line through the last three quarters, that is too much."""
 OPENMM = """
@@ -89,7 +91,7 @@ def judged(program: Program, energies: list[float], megabytes: list[float]) -> T
     if not energies or not np.isfinite(energies).all():
         return Trial("the energies are not finite")
     late = np.array(megabytes[len(megabytes) // 4 : -1])
-    if len(late) < 3:
+    if len(late) < ENOUGH:
         return Trial(note="too short to judge the memory")
     growth = float(np.polyfit(np.linspace(0, 1, len(late)), late, 1)[0])
     said = f"{np.median(late):.0f} MB, growing by {growth:+.1f} MB, in {done.seconds:.0f} s"
