@@ -12,9 +12,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _nothing_begun)
     from distill.cli import main as program
 
-    if not ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    program()
+    program()  # which listens for itself, first of all
 
 
 def _nothing_begun(number: int, frame: object) -> None:
