@@ -26,7 +26,7 @@ from distill.arguments import (
     torch_threads,
 )
 from distill.errors import DistillError
-from distill.stop import STOPPED, leave, listen
+from distill.stop import STOPPED, done, leave, listen
 from distill.whole import disk_problem, whole_file
 
 AFTER_CTRL_C = {
@@ -81,6 +81,7 @@ def main() -> None:
             if not FriendlyGroup.told:  # while the command line was read
                 print("Stopped; nothing was begun.", file=sys.stderr)
             leave(STOPPED)
+        done(code)
         raise
 
 

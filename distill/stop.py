@@ -146,6 +146,17 @@ def follow_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
+def done(code: object) -> None:
+    """The work is over: Ctrl-C and SIGTERM while the program ends only make it end at once."""
+
+    def at_once(number: int, frame: FrameType | None) -> None:
+        os._exit(code if isinstance(code, int) else int(code is not None))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, at_once)
+
+
 def leave(code: int) -> NoReturn:
     """Ends the program and its children now: what libraries do at the end may take for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
