@@ -6,8 +6,7 @@ import signal
 
 def main() -> None:
     """The entry point."""
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in the background of a script
-    if not ignored:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a script
         signal.signal(signal.SIGINT, _nothing_begun)
     signal.signal(signal.SIGTERM, _nothing_begun)
     from distill.cli import main as program

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mdtraj
 import numpy as np
 import openmm
 import pytest
@@ -83,7 +84,6 @@ def test_a_trajectory_and_a_barostat_keep_molecules_whole(tmp_path: Path) -> Non
         assert internal(after[one]) == pytest.approx(internal(positions[one]), abs=1e-5)
     assert not np.allclose(after[0] - after[6], positions[0] - positions[6], atol=0.003)
 
-    mdtraj = pytest.importorskip("mdtraj")
     found = mdtraj.load(file, top=mdtraj.Topology.from_openmm(topology))
     pairs = [(a.index, b.index) for a, b in found.topology.bonds]
     assert len(pairs) == 20
