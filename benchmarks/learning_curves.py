@@ -31,7 +31,7 @@ from distill.kernels import KernelStudent
 from distill.pretrained.recipe import WILDEST_FORCE
 from distill.student import Student
 from distill.train.config import TrainConfig
-from distill.train.from_datasets import graphs
+from distill.train.graphs import graphs_of
 from distill.train.latent import fit_latent
 from distill.train.train import fit_reference, train
 
@@ -84,12 +84,12 @@ def trained(frames: Frames, valid: Frames, steps: int, seed: int = 0) -> Student
     """A student of the frames."""
     torch.set_num_threads(1)
     student = Student.untrained(SIZE, seed)
-    own = graphs(frames, student)
+    own = graphs_of(frames, student)
     fit_reference(student, own)
     config = TrainConfig(steps=steps, learning_rate=6e-3, steps_per_epoch=steps, seed=seed)
     with TemporaryDirectory() as out:
         student = train(student, own, [], Path(out), config, progress=False)
-    student.latent = fit_latent(student, own, graphs(some(valid, 200), student))
+    student.latent = fit_latent(student, own, graphs_of(some(valid, 200), student))
     return student
 
 

@@ -2,26 +2,27 @@
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from distill.data.dataset import TeacherRecord
 from distill.errors import DistillError, first_line
-from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
 from distill.lock import sole_user
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
+from distill.train.assistant import FINE_TUNING, SHIPPED, STEPS, TAUGHT, Assistant, why_none
 from distill.train.config import TrainConfig
 from distill.train.device import resolve_device
 from distill.train.finish import save_with_uncertainty
-from distill.train.graphs import Graph
-from distill.train.hold_out import Split, check_valid, hold_out, molecule_of
+from distill.train.graphs import Graph, graphs_of
+from distill.train.hold_out import Split, check_valid, hold_out
 from distill.train.sources import OWN, read_sources
 from distill.train.train import fit_reference, train
 from distill.whole import check_writable, whole_file
@@ -38,6 +39,8 @@ def train_from_datasets(
     resume: bool = False,
     progress: bool = True,
     keys: LabelKeys | None = None,
+    assistant: str = "none",
+    budget_given: bool = True,
 ) -> Student:
     """Trains a student of a named size, or ``start``, into the folder ``out``.
 
@@ -45,7 +48,10 @@ def train_from_datasets(
     folders of them (see :func:`distill.train.sources.files_of`). ``out`` receives
     student.safetensors with its card, metrics.csv and curve.png. Without a ``valid`` file a tenth
     of the molecules (of the geometries, when there is one molecule) is held out by the seed. keys:
-    the names of energy and forces in extended XYZ.
+    the names of energy and forces in extended XYZ. assistant: "none", a shipped student or a
+    student file that learns the labels first and then teaches ``student``, or "auto": that where
+    labels are few (see :mod:`distill.train.assistant`). budget_given: False where the minutes of
+    ``config`` are a default for many labels; with an assistant a few thousand steps will do.
 
     Raises DistillError, and writes nothing, when the datasets have different teachers, the student
     does not know an element, ``valid`` has a charge that is not trained on, or ``out`` holds
@@ -77,11 +83,24 @@ def train_from_datasets(
             "geometries": [len(split.train), len(split.valid)],
             "teacher": asdict(labels.teacher),
         }
-        train_graphs, valid_graphs = (graphs(part, student) for part in (split.train, split.valid))
+        helper = None
+        if assistant != "none" and (assistant != "auto" or not why_none(split.train)):
+            helper = Assistant(
+                SHIPPED if assistant == "auto" else assistant,
+                split.train, labels.teacher, out / "assistant", config, progress,
+            )  # fmt: skip
+            settings["assistant"] = helper.name
         open_folder(out, settings, resume)
-        taught = student.card.get("teacher", {}).get("name") if start else None
-        if taught in (None, OWN) or taught != labels.teacher.name:
-            fit_reference(student, train_graphs)
+        if helper is None:
+            train_graphs = graphs_of(split.train, student)
+            taught = student.card.get("teacher", {}).get("name") if start else None
+            if taught in (None, OWN) or taught != labels.teacher.name:
+                fit_reference(student, train_graphs)
+        else:
+            student, train_graphs, config = with_assistant(
+                helper, student, split, start, config, budget_given
+            )
+        valid_graphs = graphs_of(split.valid, student)
         # a run that was stopped before its first checkpoint starts anew
         resume = resume and (out / "last.ckpt").is_file()
         student = train(
@@ -89,8 +108,42 @@ def train_from_datasets(
         )
         if first_rank():
             student.card = card(labels.teacher, split, config, start)
+            if helper:
+                student.card["assistant"] = helper.card()
             finish(student, train_graphs, valid_graphs, split, out / "student.safetensors")
     return student
+
+
+def with_assistant(
+    helper: Assistant,
+    student: Student,
+    split: Split,
+    start: str | None,
+    config: TrainConfig,
+    budget_given: bool,
+) -> tuple[Student, list[Graph], TrainConfig]:
+    """The student to be trained, what it shall learn, and how, when an assistant teaches it.
+
+    A student of the assistant's own size that starts from it is the assistant: it learns the labels
+    itself, gently.
+    """
+    began = time.monotonic()
+    size = student.config.size
+    if helper.name == (start or size):
+        student = helper.rehearsed()
+        frames, rate = list(split.train), FINE_TUNING[1]
+        fit_reference(student, graphs_of(frames, student))
+    else:
+        teaching = helper.taught(split.valid)
+        student.reference.copy_(teaching.reference)
+        frames, rate = helper.lessons(teaching), TAUGHT if start else 1.0
+    config = replace(config, learning_rate=rate * config.learning_rate)
+    if not budget_given:
+        config = replace(config, minutes=None, steps=STEPS[size])
+    elif config.minutes is not None:  # it was meant for everything together
+        spent = (time.monotonic() - began) / 60.0
+        config = replace(config, minutes=max(0.3 * config.minutes, config.minutes - spent))
+    return student, graphs_of(frames, student), config
 
 
 def finish(
@@ -118,23 +171,6 @@ def finish(
         **{key: report[key] for key in HEADLINE},
     }
     save_student(student, path)
-
-
-def graphs(frames: Sequence[LabelledFrame], student: Student) -> list[Graph]:
-    """The frames with edges for this student."""
-    return [
-        Graph.build(
-            f.numbers,
-            f.positions,
-            f.energy,
-            f.forces,
-            student.cutoff,
-            f.cell,
-            molecule=molecule_of(f),
-            pbc=f.pbc,
-        )
-        for f in frames
-    ]
 
 
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distill.errors import DistillError
+from distill.evaluate.frames import LabelledFrame
 from distill.student.neighbours import neighbour_list
+from distill.student.student import Student
+from distill.train.hold_out import molecule_of
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,23 @@ class Graph:
         forward = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
         keep = (i < j) | ((i == j) & forward)
         return self.edge_index[:, keep], self.edge_shift[keep].astype(np.float64)
+
+
+def graphs_of(frames: Sequence[LabelledFrame], student: Student) -> list[Graph]:
+    """The frames with edges for this student."""
+    return [
+        Graph.build(
+            f.numbers,
+            f.positions,
+            f.energy,
+            f.forces,
+            student.cutoff,
+            f.cell,
+            molecule=molecule_of(f),
+            pbc=f.pbc,
+        )
+        for f in frames
+    ]
 
 
 @dataclass(frozen=True)

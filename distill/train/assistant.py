@@ -1,0 +1,256 @@
+"""A teacher assistant: a large student learns a few dear labels, then teaches a small one for free.
+
+With a hundred labels of a molecule a small network is worse than one that knows many molecules and
+has been nudged by them. So the shipped `original` is fine-tuned on the labels, gently, and labels
+as many geometries as the small student needs (S. I. Mirzadeh, M. Farajtabar, A. Li, N. Levine,
+A. Matsukawa, H. Ghasemzadeh, *Improved knowledge distillation via teacher assistant*, AAAI 34, 5191
+(2020)). Before that it learns the molecule from GFN2-xTB, which costs milliseconds a label: what is
+left to learn from the dear teacher is the difference. How good that is, by the number of labels:
+docs/few_labels.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from distill import kernels
+from distill.data.dataset import TeacherRecord
+from distill.errors import DistillError
+from distill.evaluate.frames import LabelledFrame
+from distill.evaluate.metrics import HEADLINE, compute_metrics
+from distill.evaluate.predict import predict
+from distill.kernels import KernelStudent
+from distill.student.file import load_student, save_student
+from distill.student.student import Student
+from distill.teacher.base import TeacherSpec
+from distill.train.config import LEARNING_RATES, TrainConfig
+from distill.train.free_geometries import free_geometries, load_frames, save_frames
+from distill.train.graphs import graphs_of
+from distill.train.hold_out import molecule_of
+from distill.train.progress import tell
+from distill.train.train import fit_reference, train
+
+SHIPPED = "original"
+WALKER = "tiny"
+"""The shipped student whose MD makes the free geometries."""
+CHEAP = TeacherSpec("gfn2-xtb")
+FEW = 1000
+"""Labels: with more, those alone teach a small student as well (docs/few_labels.md)."""
+GEOMETRIES = 1500
+"""Free ones for one molecule; for several ..."""
+GEOMETRIES_OF_ALL = 3000
+"""... so many for all of them together."""
+CHEAP_ATOMS = 25_000
+"""In all the geometries of a molecule that the cheap teacher labels, half a minute's worth; ..."""
+CHEAP_LABELS = (100, 1000)
+"""... and no fewer and no more geometries than this."""
+REHEARSAL = (800, 0.3)
+"""Steps on the cheap labels, and the part of the usual learning rate; then ..."""
+FINE_TUNING = (400, 0.1)
+"""... on the dear ones: at the whole rate, 25 labels made a student worse than none."""
+STEPS = {"original": 400, "tiny": 5000, "ultra-tiny": 8000}
+"""Of the student, where no budget is given: about a minute on one core."""
+SHORT = 1000
+"""Steps of the student: with fewer, the assistant's are fewer, too."""
+TAUGHT = 0.3
+"""The part of the usual learning rate for a student that starts from a shipped one."""
+REAL = 4
+"""Times that each dear label counts among the free ones."""
+WILDEST = 30.0
+"""eV/Å: where the assistant says more than that, it knows nothing."""
+
+
+def why_none(frames: Sequence[LabelledFrame]) -> str:
+    """Why the labels alone teach the student; "" where an assistant is the better way."""
+    if len(frames) > FEW:
+        return f"{len(frames)} labels are enough without one"
+    if any(frame.cell is not None for frame in frames):
+        return "there is none for geometries with a periodic cell"
+    if not by_molecule(frames):
+        return "a lone atom has one geometry"
+    return ""
+
+
+def fine_tuning(config: TrainConfig, size: str, part: tuple[int, float]) -> TrainConfig:
+    """Settings of REHEARSAL or FINE_TUNING for a student of a size, otherwise as in ``config``.
+
+    Where that has a few steps only, as a test has, these parts are as much shorter.
+    """
+    steps, gentle = part
+    if config.steps is not None:
+        steps = max(1, round(steps * min(1.0, config.steps / SHORT)))
+    return replace(
+        config,
+        minutes=None,
+        steps=steps,
+        decay=1.0,
+        learning_rate=gentle * LEARNING_RATES[size],
+        steps_per_epoch=min(config.steps_per_epoch, steps),
+        warm_up_steps=max(1, steps // 10),
+        relative_energy_weight=0.0,
+        force_delta=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """What one learns and teaches; all of it is kept in the folder ``out``, and taken from there.
+
+    name: of a shipped student, or a student file. frames: the dear labels. config: that of the
+    student to be taught, whose seed and device hold here, too.
+    """
+
+    name: str
+    frames: Sequence[LabelledFrame]
+    teacher: TeacherRecord
+    out: Path
+    config: TrainConfig
+    progress: bool = True
+
+    def rehearsed(self) -> Student:
+        """The assistant, which knows the molecules from the cheap teacher where it can."""
+        student = load_student(self.name)
+        done, labels = self.out / "rehearsed.safetensors", self.out / "labels.npz"
+        if self.name != SHIPPED or self.teacher.name == CHEAP.name:
+            return student
+        if done.is_file():
+            return load_student(str(done))
+        if not labels.is_file():
+            found = cheap_labels(self.geometries())
+            if not found:
+                return student
+            save_frames(found, labels)
+        tell(f"The assistant {self.name} rehearses with {CHEAP.name}.")
+        config = fine_tuning(self.config, student.config.size, REHEARSAL)
+        found = load_frames(labels, self.frames)
+        student = fitted(student, found, [], self.out / "rehearsal", config, self.progress)
+        save_student(student, done)
+        return student
+
+    def taught(self, valid: Sequence[LabelledFrame]) -> Student:
+        """The assistant that has learned the dear labels; its card says how far it is off."""
+        done = self.out / "student.safetensors"
+        if done.is_file():
+            return load_student(str(done))
+        student = self.rehearsed()
+        tell(f"The assistant {self.name} learns {len(self.frames)} labels.")
+        config = fine_tuning(self.config, student.config.size, FINE_TUNING)
+        folder = self.out / "fine-tuning"
+        student = fitted(student, self.frames, valid, folder, config, self.progress)
+        student.card = {
+            "teacher": asdict(self.teacher),
+            "training_set": {"geometries": len(self.frames), "started_from": self.name},
+            "charges": sorted({frame.charge for frame in self.frames}),
+        }
+        if valid:
+            report = compute_metrics(predict(student, valid, progress=False))
+            student.card["held_out"] = {key: report[key] for key in HEADLINE}
+        save_student(student, done)
+        return student
+
+    def lessons(self, student: Student) -> list[LabelledFrame]:
+        """Free geometries with the taught assistant's labels, and the dear ones among them."""
+        file = self.out / "lessons.npz"
+        if not file.is_file():
+            save_frames(labelled_by(student, self.geometries()), file)
+        return [*load_frames(file, self.frames), *(REAL * list(self.frames))]
+
+    def card(self) -> dict[str, Any]:
+        """What a student's card says of its assistant."""
+        done = self.out / "student.safetensors"
+        found = {"started_from": self.name, "labels": len(self.frames)}
+        if done.is_file():  # not where the student has learned the labels itself
+            found |= load_student(str(done)).card.get("held_out", {})
+        return found
+
+    def geometries(self) -> list[LabelledFrame]:
+        """Free geometries of all molecules, without labels."""
+        file = self.out / "geometries.npz"
+        if not file.is_file():
+            molecules = by_molecule(self.frames)
+            each = min(GEOMETRIES, max(2, GEOMETRIES_OF_ALL // len(molecules)))
+            if self.config.steps is not None:
+                each = min(each, max(8, self.config.steps))
+            walker = load_student(WALKER)
+            found = [
+                frame
+                for k, own in enumerate(molecules)
+                for frame in free_geometries(walker, own, each, self.config.seed + k)
+            ]
+            save_frames(found, file)
+        return load_frames(file, self.frames)
+
+
+def by_molecule(frames: Sequence[LabelledFrame]) -> list[list[LabelledFrame]]:
+    """The frames of each molecule of two atoms or more."""
+    found: dict[str, list[LabelledFrame]] = {}
+    for frame in frames:
+        if len(frame.numbers) > 1:
+            found.setdefault(molecule_of(frame), []).append(frame)
+    return list(found.values())
+
+
+def cheap_labels(free: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """Some of the geometries with the cheap teacher's labels; none where it is not installed.
+
+    A molecule with an unpaired electron has none: labels do not say its multiplicity.
+    """
+    try:
+        teacher = CHEAP.load()
+    except DistillError:
+        return []
+    found = []
+    for own in by_molecule(free):
+        first = own[0]
+        if (int(first.numbers.sum()) - first.charge) % 2:
+            continue
+        count = int(np.clip(CHEAP_ATOMS // len(first.numbers), *CHEAP_LABELS))
+        # of a set of molecules no more than their share
+        count = min(len(own), max(1, count // max(1, len(free) // len(own))))
+        own = [own[k] for k in np.linspace(0, len(own) - 1, count).astype(int)]
+        info = {"charge": first.charge, "spin": 1}
+        labels = teacher.label([Atoms(f.numbers, f.positions, info=info) for f in own])
+        found += [
+            replace(frame, energy=label.energy, forces=label.forces)
+            for frame, label in zip(own, labels, strict=True)
+            if label.error is None and np.abs(label.forces).max() < WILDEST
+        ]
+    return found
+
+
+def fitted(
+    student: Student,
+    frames: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    out: Path,
+    config: TrainConfig,
+    progress: bool,
+) -> Student:
+    """Trains ``student`` on frames, in the folder ``out``; goes on where a stopped call was."""
+    own, others = graphs_of(frames, student), graphs_of(valid, student)
+    fit_reference(student, own)
+    resume = (out / "last.ckpt").is_file()
+    return train(student, own, others, out, config, resume=resume, progress=progress)
+
+
+def labelled_by(student: Student, frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """Frames with a student's energies and forces, without those where it knows nothing."""
+    if not kernels.available():
+        found = predict(student, frames, progress=False)
+        forces = np.split(found.forces_pred, np.cumsum(found.n_atoms)[:-1])
+        answers = list(zip(found.energy_pred, forces, strict=True))
+    else:
+        kernel = KernelStudent(student)
+        answers = []
+        for frame in frames:
+            answer = kernel.evaluate(frame.positions, frame.numbers)
+            answers.append((answer.energies.sum(), answer.forces))
+    return [
+        replace(frame, energy=float(energy), forces=np.asarray(force, dtype=float))
+        for frame, (energy, force) in zip(frames, answers, strict=True)
+        if np.isfinite(energy) and np.abs(force).max() < WILDEST
+    ]
