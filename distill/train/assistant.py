@@ -48,14 +48,17 @@ CHEAP_ATOMS = 25_000
 """In all the geometries of a molecule that the cheap teacher labels, half a minute's worth; ..."""
 CHEAP_LABELS = (100, 1000)
 """... and no fewer and no more geometries than this."""
-REHEARSAL = (800, 0.3)
-"""Steps on the cheap labels, and the part of the usual learning rate; then ..."""
-FINE_TUNING = (400, 0.1)
+REHEARSAL = (800, 0.3, 0.15)
+"""Steps on the cheap labels, the part of the usual learning rate, and that of a budget in minutes;
+then ..."""
+FINE_TUNING = (400, 0.1, 0.07)
 """... on the dear ones: at the whole rate, 25 labels made a student worse than none."""
+LONGEST = 2.0
+"""Minutes for each of the two, however large the budget is."""
 STEPS = {"original": 400, "tiny": 5000, "ultra-tiny": 8000}
 """Of the student, where no budget is given: about a minute on one core."""
-SHORT = 1000
-"""Steps of the student: with fewer, the assistant's are fewer, too."""
+SHORT, SHORT_MINUTES = 1000, 5.0
+"""A student's budget in steps or minutes: with less, all that the assistant does is less, too."""
 TAUGHT = 0.3
 """The part of the usual learning rate for a student that starts from a shipped one."""
 REAL = 4
@@ -75,25 +78,32 @@ def why_none(frames: Sequence[LabelledFrame]) -> str:
     return ""
 
 
-def fine_tuning(config: TrainConfig, size: str, part: tuple[int, float]) -> TrainConfig:
-    """Settings of REHEARSAL or FINE_TUNING for a student of a size, otherwise as in ``config``.
+def gently(config: TrainConfig, size: str, part: tuple[int, float, float]) -> TrainConfig:
+    """Settings of REHEARSAL or FINE_TUNING for an assistant of a size, otherwise as in ``config``.
 
-    Where that has a few steps only, as a test has, these parts are as much shorter.
+    Where that has minutes, the part has its share of them; where it has a few steps only, as a test
+    has, the part is as much shorter.
     """
-    steps, gentle = part
-    if config.steps is not None:
-        steps = max(1, round(steps * min(1.0, config.steps / SHORT)))
+    steps, rate, share = part
+    config = replace(
+        config, decay=1.0, learning_rate=rate * LEARNING_RATES[size],
+        relative_energy_weight=0.0, force_delta=0.0,
+    )  # fmt: skip
+    if config.minutes is not None:
+        return replace(config, minutes=min(share * config.minutes, LONGEST), warm_up_steps=40)
+    steps = max(1, round(steps * part_of_all(config)))
     return replace(
-        config,
-        minutes=None,
-        steps=steps,
-        decay=1.0,
-        learning_rate=gentle * LEARNING_RATES[size],
+        config, steps=steps, warm_up_steps=max(1, steps // 10),
         steps_per_epoch=min(config.steps_per_epoch, steps),
-        warm_up_steps=max(1, steps // 10),
-        relative_energy_weight=0.0,
-        force_delta=0.0,
-    )
+    )  # fmt: skip
+
+
+def part_of_all(config: TrainConfig) -> float:
+    """How much of the usual work a small budget leaves room for, from 0 to 1."""
+    if config.minutes is not None:
+        return min(1.0, config.minutes / SHORT_MINUTES)
+    assert config.steps is not None
+    return min(1.0, config.steps / SHORT)
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,9 @@ class Assistant:
     """What one learns and teaches; all of it is kept in the folder ``out``, and taken from there.
 
     name: of a shipped student, or a student file. frames: the dear labels. config: that of the
-    student to be taught, whose seed and device hold here, too.
+    student to be taught, whose seed and device hold here, too; its minutes are for everything
+    together. starts: frames, of which only the positions count, that the free geometries begin at;
+    where there are none, the labelled ones.
     """
 
     name: str
@@ -110,6 +122,7 @@ class Assistant:
     out: Path
     config: TrainConfig
     progress: bool = True
+    starts: Sequence[LabelledFrame] = ()
 
     def rehearsed(self) -> Student:
         """The assistant, which knows the molecules from the cheap teacher where it can."""
@@ -120,13 +133,13 @@ class Assistant:
         if done.is_file():
             return load_student(str(done))
         if not labels.is_file():
-            found = cheap_labels(self.geometries())
+            found = cheap_labels(self.geometries(), part_of_all(self.config))
             if not found:
                 return student
             save_frames(found, labels)
         tell(f"The assistant {self.name} rehearses with {CHEAP.name}.")
-        config = fine_tuning(self.config, student.config.size, REHEARSAL)
-        found = load_frames(labels, self.frames)
+        config = gently(self.config, student.config.size, REHEARSAL)
+        found = load_frames(labels, self.starts or self.frames)
         student = fitted(student, found, [], self.out / "rehearsal", config, self.progress)
         save_student(student, done)
         return student
@@ -138,7 +151,7 @@ class Assistant:
             return load_student(str(done))
         student = self.rehearsed()
         tell(f"The assistant {self.name} learns {len(self.frames)} labels.")
-        config = fine_tuning(self.config, student.config.size, FINE_TUNING)
+        config = gently(self.config, student.config.size, FINE_TUNING)
         folder = self.out / "fine-tuning"
         student = fitted(student, self.frames, valid, folder, config, self.progress)
         student.card = {
@@ -157,7 +170,7 @@ class Assistant:
         file = self.out / "lessons.npz"
         if not file.is_file():
             save_frames(labelled_by(student, self.geometries()), file)
-        return [*load_frames(file, self.frames), *(REAL * list(self.frames))]
+        return [*load_frames(file, self.starts or self.frames), *(REAL * list(self.frames))]
 
     def card(self) -> dict[str, Any]:
         """What a student's card says of its assistant."""
@@ -171,10 +184,9 @@ class Assistant:
         """Free geometries of all molecules, without labels."""
         file = self.out / "geometries.npz"
         if not file.is_file():
-            molecules = by_molecule(self.frames)
-            each = min(GEOMETRIES, max(2, GEOMETRIES_OF_ALL // len(molecules)))
-            if self.config.steps is not None:
-                each = min(each, max(8, self.config.steps))
+            molecules = by_molecule(self.starts or self.frames)
+            each = min(GEOMETRIES, GEOMETRIES_OF_ALL // len(molecules))
+            each = max(4, round(part_of_all(self.config) * each))
             walker = load_student(WALKER)
             found = [
                 frame
@@ -182,7 +194,7 @@ class Assistant:
                 for frame in free_geometries(walker, own, each, self.config.seed + k)
             ]
             save_frames(found, file)
-        return load_frames(file, self.frames)
+        return load_frames(file, self.starts or self.frames)
 
 
 def by_molecule(frames: Sequence[LabelledFrame]) -> list[list[LabelledFrame]]:
@@ -194,8 +206,9 @@ def by_molecule(frames: Sequence[LabelledFrame]) -> list[list[LabelledFrame]]:
     return list(found.values())
 
 
-def cheap_labels(free: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+def cheap_labels(free: Sequence[LabelledFrame], part: float = 1.0) -> list[LabelledFrame]:
     """Some of the geometries with the cheap teacher's labels; none where it is not installed.
+    part: of the usual number of them.
 
     A molecule with an unpaired electron has none: labels do not say its multiplicity.
     """
@@ -210,7 +223,7 @@ def cheap_labels(free: Sequence[LabelledFrame]) -> list[LabelledFrame]:
             continue
         count = int(np.clip(CHEAP_ATOMS // len(first.numbers), *CHEAP_LABELS))
         # of a set of molecules no more than their share
-        count = min(len(own), max(1, count // max(1, len(free) // len(own))))
+        count = min(len(own), max(1, round(part * count * len(own) / len(free))))
         own = [own[k] for k in np.linspace(0, len(own) - 1, count).astype(int)]
         info = {"charge": first.charge, "spin": 1}
         labels = teacher.label([Atoms(f.numbers, f.positions, info=info) for f in own])

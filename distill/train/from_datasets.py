@@ -85,6 +85,8 @@ def train_from_datasets(
         }
         helper = None
         if assistant != "none" and (assistant != "auto" or not why_none(split.train)):
+            if not budget_given:
+                config = replace(config, minutes=None, steps=STEPS[size])
             helper = Assistant(
                 SHIPPED if assistant == "auto" else assistant,
                 split.train, labels.teacher, out / "assistant", config, progress,
@@ -97,9 +99,7 @@ def train_from_datasets(
             if taught in (None, OWN) or taught != labels.teacher.name:
                 fit_reference(student, train_graphs)
         else:
-            student, train_graphs, config = with_assistant(
-                helper, student, split, start, config, budget_given
-            )
+            student, train_graphs, config = with_assistant(helper, student, split, start, config)
         valid_graphs = graphs_of(split.valid, student)
         # a run that was stopped before its first checkpoint starts anew
         resume = resume and (out / "last.ckpt").is_file()
@@ -120,7 +120,6 @@ def with_assistant(
     split: Split,
     start: str | None,
     config: TrainConfig,
-    budget_given: bool,
 ) -> tuple[Student, list[Graph], TrainConfig]:
     """The student to be trained, what it shall learn, and how, when an assistant teaches it.
 
@@ -138,9 +137,7 @@ def with_assistant(
         student.reference.copy_(teaching.reference)
         frames, rate = helper.lessons(teaching), TAUGHT if start else 1.0
     config = replace(config, learning_rate=rate * config.learning_rate)
-    if not budget_given:
-        config = replace(config, minutes=None, steps=STEPS[size])
-    elif config.minutes is not None:  # it was meant for everything together
+    if config.minutes is not None:  # it was meant for everything together
         spent = (time.monotonic() - began) / 60.0
         config = replace(config, minutes=max(0.3 * config.minutes, config.minutes - spent))
     return student, graphs_of(frames, student), config
