@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ class RunFolder:
         if self.file.is_file():
             try:
                 self.state = json.loads(self.file.read_text())
-                found = self.state["settings"]
+                # a run of an earlier version lacks the younger settings
+                found = {**asdict(RunSettings("")), **self.state["settings"]}
             except (ValueError, KeyError, TypeError) as error:
                 raise DistillError(
                     f"{self.file} is not ours or damaged; give another -o."
@@ -74,19 +76,35 @@ class RunFolder:
 
 
 class Clock:
-    """Seconds spent on a run, over all its starts."""
+    """Seconds spent on a run, over all its starts.
+
+    waited: those of them that count for no budget, see :meth:`stopped`.
+    """
 
     def __init__(self, folder: RunFolder, budget: float):
         self.folder = folder
         self.budget = budget
         self.before = float(folder.state.get("seconds", 0.0))
+        self.waited = float(folder.state.get("waited", 0.0))
         self.started = time.monotonic()
 
     def spent(self) -> float:
+        """Of the budget."""
         seconds = self.before + time.monotonic() - self.started
-        self.folder.state["seconds"] = seconds
+        self.folder.state |= {"seconds": seconds, "waited": self.waited}
         self.folder.write()
         return seconds
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What is done within costs nothing of the budget."""
+        self.before, began = self.spent(), time.monotonic()
+        try:
+            yield
+        finally:
+            self.started = time.monotonic()
+            self.waited += self.started - began
+            self.spent()
 
 
 def write_json(path: Path, value: Any) -> None:

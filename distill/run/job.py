@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from distill.data.molecules import Molecule
 from distill.run.folder import Clock, RunFolder
+from distill.run.molecules import Series
 from distill.run.settings import RunSettings
 
 
@@ -17,7 +17,7 @@ class Job:
     one a core."""
 
     settings: RunSettings
-    molecule: Molecule
+    series: Series
     folder: RunFolder
     clock: Clock
     say: Callable[[str], None]

@@ -1,6 +1,9 @@
 """The explorers' labels in a run's folder, and how they become one dataset."""
 
+import math
 from pathlib import Path
+
+import numpy as np
 
 from distill.data.dataset import Dataset, TeacherRecord, write
 from distill.data.explore import Explorer
@@ -42,3 +45,11 @@ def teacher_of(files: list[Path]) -> TeacherRecord:
     """Who labelled."""
     with Dataset.open(files[0]) as dataset:
         return dataset.teacher
+
+
+def cost(dataset: Dataset) -> tuple[int, float]:
+    """Labels in a dataset, and the seconds that one took; NaN where that is unknown."""
+    seconds = [one.seconds for one in dataset if one.seconds is not None]
+    known = np.concatenate(seconds) if seconds else np.empty(0)
+    known = known[np.isfinite(known)]
+    return dataset.frames, float(known.mean()) if len(known) else math.nan
