@@ -211,11 +211,26 @@ def distill(
 @app.command()
 def run(
     source: Annotated[
-        str, typer.Argument(help="A SMILES, or an SDF, XYZ or PDB file, of one molecule.")
+        str,
+        typer.Argument(
+            help="A SMILES, or a file (SDF, SMI, XYZ, PDB) of one molecule or of a series of up to "
+            "50, or a set: drugs:test:5."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")],
     size: Annotated[str, typer.Option(help="original, tiny or ultra-tiny.")] = "tiny",
-    budget: Annotated[float, typer.Option(help="Minutes for everything together.")] = 10.0,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Minutes for everything together.", show_default="10"),
+    ] = None,
+    labels: Annotated[
+        int | None,
+        typer.Option(
+            help="At most so many labels to learn from. Without --budget labelling takes as long "
+            "as it takes, and the ten minutes are for the rest.",
+            show_default="as many as the budget gives",
+        ),
+    ] = None,
     teacher: Teacher = "gfn2-xtb",
     weights: Weights = None,
     teacher_option: TeacherOptions = [],  # noqa: B006  (typer copies it)
@@ -232,27 +247,33 @@ def run(
     charge: Charge = None,
     spin: Spin = None,
     largest_fragment: LargestFragment = False,
+    skip_bad: SkipBad = False,
     workers: Workers = None,
 ) -> None:
-    """From a molecule to molecular dynamics, in one command.
+    """From a molecule, or a series of them, to molecular dynamics, in one command.
 
     One core trains a student while the others run MD with it and have the teacher label what it
     visits, so that the student is right where its own dynamics goes. Then the student is checked
     on frames it has not seen, and runs MD in OpenMM. The folder then holds student.safetensors,
     dataset.h5, report.json, force_analysis.png, topology.pdb, trajectory.dcd, md.csv and run.log.
+    Of a series one student is made, with most labels where it is worst; report.json has its errors
+    molecule by molecule, and each molecule's MD is in a folder of its name.
     Ctrl-C, or a crash, loses next to nothing: give the same command again.
 
     Example: `distill run "CC(=O)Nc1ccc(O)cc1" -o paracetamol --size tiny --budget 10`
+    `distill run CCO -o ethanol --teacher pyscf:r2scan/def2-svp --labels 25`
+    `distill run ligands.sdf -o series --budget 15`
     """
     check_workers(workers)
     check_room(out)
-    from distill.run import RunSettings
+    from distill.run import MINUTES, RunSettings
     from distill.run import run as run_all
 
     settings = RunSettings(
         source=source,
         size=size,
-        minutes=budget,
+        minutes=MINUTES if budget is None and labels is None else budget,
+        labels=labels,
         teacher=teacher,
         weights=str(weights.resolve()) if weights else "",
         teacher_options=tuple(sorted(key_values(teacher_option).items())),
@@ -263,7 +284,7 @@ def run(
         spin=spin,
         largest_fragment=largest_fragment,
     )
-    run_all(settings, out, console=Console(), workers=workers)
+    run_all(settings, out, console=Console(), workers=workers, skip_bad=skip_bad)
 
 
 @app.command()

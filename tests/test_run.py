@@ -166,7 +166,7 @@ def test_gathering_labels_twice_doubles_none(tmp_path: Path) -> None:
         path = tmp_path / f"labels-{k}.h5"
         label([(molecule, Sampling(frames=3, steps_between=5, seed=k))], TeacherSpec(), path,
               workers=0, progress=False)  # fmt: skip
-        explorers.append(Explorer(molecule, TeacherSpec(), tmp_path / "none", path, seed=k))
+        explorers.append(Explorer([molecule], TeacherSpec(), tmp_path / "none", path, seed=k))
     for _ in range(2):  # a run killed after the first time comes here again
         merge(explorers, tmp_path / "dataset.h5")
         assert len(unique_positions(tmp_path / "dataset.h5")) == 6

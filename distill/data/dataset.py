@@ -2,7 +2,8 @@
 
 One group per molecule with ``atomic_numbers`` (N,), ``conformations`` (M, N, 3) in Å,
 ``energy`` (M,) in eV, ``forces`` (M, N, 3) in eV/Å, where the teacher has it ``stress``
-(M, 3, 3) in eV/Å^3, ``temperature`` (M,) in K and ``source`` (M,); units stand in attributes.
+(M, 3, 3) in eV/Å^3, ``temperature`` (M,) in K, ``source`` (M,) and, but for older files,
+``seconds`` (M,), what the label took; units stand in attributes.
 ``failed_conformations`` (K, N, 3) and ``failed_reason`` (K,) are what the teacher could not do,
 ``tasks`` the keys of the labelling tasks that are in. The file's attributes name the teacher.
 Behind what HDF5 sees there is a checksum of it (:mod:`distill.seal`).
@@ -38,6 +39,7 @@ UNITS = {
     "forces": "eV/angstrom",
     "stress": "eV/angstrom^3",
     "temperature": "kelvin",
+    "seconds": "s",
 }
 
 
@@ -46,6 +48,7 @@ class MoleculeData:
     """M labelled geometries of one molecule of N atoms; see the module for shapes and units.
 
     ``failed_positions`` (K, N, 3) may hold NaN: a molecule no geometry could be made for.
+    ``seconds`` (M,) is what each label took, NaN where that is unknown.
     """
 
     name: str
@@ -63,6 +66,7 @@ class MoleculeData:
     failed_reason: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     mapped_smiles: str = ""
+    seconds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.energy)
@@ -246,7 +250,15 @@ def join(pieces: list[MoleculeData]) -> MoleculeData:
         tuple(reason for piece in pieces for reason in piece.failed_reason),
         tuple(task for piece in pieces for task in piece.tasks),
         first.mapped_smiles,
+        None
+        if all(p.seconds is None for p in pieces)
+        else np.concatenate([_seconds(p) for p in pieces]),
     )
+
+
+def _seconds(molecule: MoleculeData) -> np.ndarray:
+    """What each label took, NaN where that is unknown."""
+    return np.full(len(molecule), np.nan) if molecule.seconds is None else molecule.seconds
 
 
 def write(path: Path, teacher: TeacherRecord, molecules: Iterable[MoleculeData]) -> None:
@@ -402,6 +414,11 @@ def _append(file: h5py.File, molecule: MoleculeData) -> None:
         raise DistillError(f"The dataset has another molecule named '{molecule.name}'; rename it.")
     atoms = len(molecule.numbers)
     failed = molecule.failed_positions
+    if molecule.seconds is not None or "seconds" in group:
+        before = len(group["energy"]) if "energy" in group else 0
+        if "seconds" not in group and before:  # a file of before there was this
+            _extend(group, "seconds", np.full(before, np.nan), np.float32)
+        _extend(group, "seconds", _seconds(molecule), np.float32)
     _extend(group, "conformations", molecule.positions.reshape(-1, atoms, 3), np.float32)
     _extend(group, "energy", molecule.energy, np.float64)
     _extend(group, "forces", molecule.forces.reshape(-1, atoms, 3), np.float32)
@@ -451,4 +468,5 @@ def _read(name: str, group: h5py.Group) -> MoleculeData:
         failed_reason=tuple(group["failed_reason"].asstr()[:]) if failed else (),
         tasks=tuple(group["tasks"].asstr()[:]),
         mapped_smiles=str(group.attrs.get("mapped_smiles", "")),
+        seconds=group["seconds"][:] if "seconds" in group else None,
     )

@@ -1,13 +1,15 @@
 """The exploring half of active learning: walk where the student walks, and ask the teacher.
 
 Explorers run as processes of their own beside the training. Each takes the student as it stands,
-runs MD with it at several temperatures, labels frames on the way, and goes on from there.
+runs MD with it at several temperatures (``distill.data.walk``), and labels frames on the way; as
+many at a time as the teacher does in ten seconds (``distill.data.turns``).
 """
 
+import math
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,38 +19,46 @@ import torch
 from numpy.typing import NDArray
 
 from distill.data.dataset import Dataset
-from distill.data.label import label
+from distill.data.label import LabelReport, label
 from distill.data.molecules import Molecule
 from distill.data.sampling import Frame, Sampling, sample
-from distill.data.student_md import bonded_pairs, intact, student_md
+from distill.data.student_md import forces_of
+from distill.data.thinning import thin
+from distill.data.turns import Standing, whose_turn
+from distill.data.walk import walk
 from distill.data.workers import children_of_one_thread, end
 from distill.errors import DistillError
 from distill.stop import ctrl_c_later, follow_parent, like_ctrl_c
 from distill.student.file import load_student
 from distill.teacher.base import TeacherSpec
 
-TEMPERATURES = (300.0, 400.0, 500.0, 500.0, 600.0, 700.0)
-FIRST_FRAMES = 48
+THINNING = Sampling().thinning
 FRAMES_A_FILE = 500
 """A batch is written with the file that it goes into, so that a kill loses no label; a new file is
 begun before that takes long."""
+HOPELESS = 4
+"""Geometries that all failed: so many, and two of each molecule, end an explorer."""
+PATIENCE = 5.0
+"""Seconds that a batch under way is waited for at the end: nobody learns from it any more."""
+MOST_TROUBLE = 20
+"""Batches in a row that came to nothing: then it ends, too."""
 
 
 @dataclass(frozen=True)
 class Explorer:
     """What an explorer needs to know. ``student`` need not exist yet: then a force field walks.
 
-    dataset: the first file of labels; see :meth:`files`. given: whether the user's geometries are
-    labelled, too; one explorer of several does that.
+    molecules: it goes round them, see :func:`distill.data.turns.whose_turn`. dataset: the first
+    file of labels; see :meth:`files`. labels: it ends when its files hold so many. given: whether
+    the user's geometries are labelled, too; one explorer of several does that.
     """
 
-    molecule: Molecule
+    molecules: Sequence[Molecule]
     teacher: TeacherSpec
     student: Path
     dataset: Path
     seed: int
-    steps_between: int = 50
-    frames: int = 6
+    labels: int | None = None
     given: bool = True
 
     def run(self, parent: Connection | None = None) -> None:
@@ -76,27 +86,98 @@ class Explorer:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def explore(self, told_to_stop: Callable[[], bool]) -> None:
-        """Walks and labels in turn; raises DistillError when nothing has ever worked."""
-        replicas: list[NDArray[np.float64]] = []
-        done = self.labelled()
-        while not told_to_stop():
-            rng = np.random.default_rng([self.seed, done])
+        """Walks and labels in turn; raises DistillError when nothing has ever worked, or nothing
+        works any more."""
+        standings = self.standings()
+        good, failed = self.count()
+        turn = trouble = 0
+        while not told_to_stop() and not self.enough(good, failed):
+            turn += 1
+            one = whose_turn(standings, turn, self.seed)
+            rng = np.random.default_rng([self.seed, good + failed, turn])
+            latest, tried, seconds_each = 0, 1, math.nan
             try:
-                frames, replicas = self.walk(rng, replicas)
-                report = label(
-                    # of a batch cut off, all is kept but what is under way
-                    [(self.molecule, frames[k : k + 6]) for k in range(0, len(frames), 6)],
-                    self.teacher,
-                    self.next_file(),
-                    workers=0,
-                    progress=False,
+                count = one.batch()
+                if self.labels is not None:
+                    count = min(count, self.labels - good)
+                report = self.label(one, count, rng)
+                latest, tried = report.labelled, report.labelled + report.failed
+                good, failed, seconds_each = (
+                    good + latest,
+                    failed + report.failed,
+                    report.seconds_each,
                 )
-                done += report.labelled + report.failed
+                trouble = 0 if tried else trouble + 1
             except DistillError:
-                if not any(self._counts(failed=False)):
+                before = failed
+                good, failed = self.count()  # a batch that failed is on record
+                hopeless = failed >= max(HOPELESS, 2 * len(standings)) or failed == before
+                trouble += 1
+                if trouble > MOST_TROUBLE or (not good and hopeless):
                     raise
-                done = self.labelled()  # a batch that failed is on record
-                time.sleep(1.0)
+                time.sleep(0.1 * trouble)
+            error = self.error(one.molecule, latest) if len(standings) > 1 else None
+            one.came(tried, seconds_each, error)
+
+    def label(self, one: Standing, count: int, rng: np.random.Generator) -> LabelReport:
+        """Labels a batch: of the user's geometries half of it, the rest from the student's MD."""
+        share = min(len(one.given), (count + 1 - one.tried % 2) // 2)
+        frames = [Frame(x, "given") for x in one.given[:share]]
+        del one.given[:share]
+        if count > share:
+            student = load_student(self.student) if self.student.is_file() else None
+            more, one.replicas = walk(one.molecule, student, rng, count - share, one.replicas)
+            frames += more
+        return label(
+            # of a batch cut off, all is kept but what is under way
+            [(one.molecule, frames[k : k + 6]) for k in range(0, len(frames), 6)],
+            self.teacher,
+            self.next_file(),
+            workers=0,
+            progress=False,
+        )
+
+    def error(self, molecule: Molecule, latest: int) -> float | None:
+        """The student's force error (RMS, eV/Å) on the latest labels of a molecule, 0 where all
+        failed; None without a student."""
+        if not self.student.is_file():
+            return None
+        if not latest:
+            return 0.0
+        with Dataset.open(self.files()[-1]) as dataset:
+            found = dataset[molecule.name]
+        x = found.positions[-latest:].astype(np.float64)
+        forces = forces_of(load_student(self.student), molecule.numbers, latest)(x)
+        error = float(np.sqrt(((forces - found.forces[-latest:]) ** 2).mean()))
+        return error if math.isfinite(error) else math.inf
+
+    def standings(self) -> list[Standing]:
+        """Of each molecule, what the files tell."""
+        found = {molecule.name: Standing(molecule) for molecule in self.molecules}
+        seen: set[bytes] = set()
+        for path in self.files():
+            with Dataset.open(path) as dataset:
+                for data in dataset:
+                    both = [*data.positions]
+                    both += [] if data.failed_positions is None else [*data.failed_positions]
+                    if data.name in found:
+                        found[data.name].tried += len(both)
+                    seen |= {np.asarray(x, dtype=np.float32).tobytes() for x in both}
+        for one in found.values() if self.given else ():
+            own = one.molecule.positions
+            kept = thin(np.array(own), THINNING).tolist() if len(own) > 1 else range(len(own))
+            one.given = [own[k] for k in kept if own[k].astype(np.float32).tobytes() not in seen]
+        return list(found.values())
+
+    def enough(self, good: int, failed: int) -> bool:
+        """Whether it has labelled its share, or as many have failed as make that hopeless."""
+        return self.labels is not None and (
+            good >= self.labels or failed >= self.labels + HOPELESS * len(self.molecules)
+        )
+
+    def done(self) -> bool:
+        """Whether it has ended, or will end, because it has labelled enough."""
+        return self.enough(*self.count())
 
     def files(self) -> list[Path]:
         """The files of labels that are there: NAME.h5, NAME-001.h5, ..."""
@@ -113,60 +194,13 @@ class Explorer:
                 return found[-1]
         return self.dataset.with_name(f"{self.dataset.stem}-{len(found):03d}.h5")
 
-    def labelled(self, failed: bool = True) -> int:
-        """Geometries labelled so far, with or without those that the teacher failed on."""
-        return sum(self._counts(failed))
-
-    def _counts(self, failed: bool) -> Iterator[int]:
-        """The same for each file."""
+    def count(self) -> tuple[int, int]:
+        """Geometries labelled so far, and those that the teacher failed on."""
+        good = failed = 0
         for path in self.files():
             with Dataset.open(path) as dataset:
-                count = dataset.frames + (dataset.failures if failed else 0)
-            yield count
-
-    def walk(
-        self, rng: np.random.Generator, replicas: Sequence[NDArray[np.float64]]
-    ) -> tuple[list[Frame], list[NDArray[np.float64]]]:
-        """New frames, and where the replicas stand now."""
-        seed = int(rng.integers(2**31))
-        begun = any(self._counts(failed=True))
-        if not self.student.is_file() or not begun:
-            return self.without_student(seed, self.given and not begun), []
-        starts = list(replicas)
-        afresh = not starts or rng.random() < 0.3  # often, so that no basin is forgotten
-        if afresh:
-            starts = first_geometries(self.molecule, len(TEMPERATURES), seed)
-        taken = student_md(
-            load_student(self.student),
-            self.molecule.numbers,
-            starts,
-            TEMPERATURES,
-            frames=self.frames,
-            steps_between=self.steps_between,
-            equilibration=100 if afresh else 0,
-            seed=seed,
-            masses=self.molecule.masses,
-        )
-        if not any(taken):  # the student cannot hold the molecule yet
-            return self.without_student(seed, given=False), []
-        # a replica that came apart starts again elsewhere
-        bonds = bonded_pairs(self.molecule.numbers, starts[0])
-        ends = [t[-1].positions if t else s for t, s in zip(taken, starts)]
-        ends = [
-            e
-            if intact(self.molecule.numbers, e, bonds)
-            else first_geometries(self.molecule, 1, seed)[0]
-            for e in ends
-        ]
-        return [frame for replica in taken for frame in replica], ends
-
-    def without_student(self, seed: int, given: bool) -> list[Frame]:
-        """Frames of a force field's MD."""
-        plan = Sampling(
-            frames=FIRST_FRAMES, conformers=6, steps_between=50, displaced=0.1, given=given,
-            seed=seed,
-        )  # fmt: skip
-        return sample(self.molecule, plan)
+                good, failed = good + dataset.frames, failed + dataset.failures
+        return good, failed
 
 
 def first_geometries(molecule: Molecule, count: int, seed: int) -> list[NDArray[np.float64]]:
@@ -183,6 +217,7 @@ class Explorers:
     """Explorers in processes of their own; leave the ``with`` block to stop them."""
 
     def __init__(self, explorers: Sequence[Explorer]):
+        self.explorers = explorers
         context = multiprocessing.get_context("spawn")
         # one connection for each: whoever is killed holds no lock that another waits for
         pairs = [context.Pipe() for _ in explorers]
@@ -203,9 +238,14 @@ class Explorers:
             raise
         return self
 
+    def alive(self) -> bool:
+        """Whether any of them is still at work."""
+        return any(process.is_alive() for process in self.processes)
+
     def check(self) -> None:
-        """Raises DistillError when every explorer has ended, with what the last one said."""
-        if any(process.is_alive() for process in self.processes):
+        """Raises DistillError when every explorer has ended, with what the last one said; unless
+        they have labelled enough."""
+        if self.alive() or all(explorer.done() for explorer in self.explorers):
             return
         said = ["it was killed: is the memory full?"]
         for connection in self.connections:
@@ -219,7 +259,7 @@ class Explorers:
             "the same command goes on from them."
         )
 
-    def stop(self, patience: float = 30.0) -> None:
+    def stop(self, patience: float = PATIENCE) -> None:
         """Lets every explorer finish its batch, for ``patience`` seconds at most."""
         started = [process for process in self.processes if process.pid is not None]
         try:
@@ -236,4 +276,4 @@ class Explorers:
                 end([process for process in started if process.is_alive()], patience=3.0)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stop(30.0 if kind is None else 0.0)
+        self.stop(PATIENCE if kind is None else 0.0)

@@ -8,6 +8,8 @@ moment loses what was being computed and nothing else, and the same call goes on
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import (
@@ -44,12 +46,14 @@ PATIENCE = 2.0
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What a call to `label` did: frames newly labelled, frames failed, tasks found done."""
+    """What a call to `label` did: frames newly labelled, frames failed, tasks found done; and the
+    seconds that a frame took the teacher, NaN where none was labelled."""
 
     labelled: int
     failed: int
     tasks_done_before: int
     reasons: dict[str, int] = field(default_factory=dict)
+    seconds_each: float = math.nan
 
 
 def label(
@@ -80,6 +84,7 @@ def label(
         before = len(todo) - len(remaining)
         counts: Counter[str] = Counter()
         failures: Counter[str] = Counter()
+        seconds: list[float] = []
 
         def finished(key: str, result: MoleculeData) -> None:
             if key not in remaining:  # given up meanwhile, with the rest of its molecule
@@ -92,6 +97,7 @@ def label(
                 store.add(one, replace(result, tasks=(one,)))
                 _, work = remaining.pop(one)
                 counts["labelled"] += len(result)
+                seconds.extend([] if result.seconds is None else result.seconds)
                 failures.update(result.failed_reason)
                 meter.advance(_size(work), sum(failures.values()))
 
@@ -103,7 +109,8 @@ def label(
         finally:
             store.merge()
     _check_any(Path(path))
-    return LabelReport(counts["labelled"], sum(failures.values()), before, dict(failures))
+    mean = sum(seconds) / len(seconds) if seconds else math.nan
+    return LabelReport(counts["labelled"], sum(failures.values()), before, dict(failures), mean)
 
 
 def task_key(molecule: Molecule, work: Work) -> str:
@@ -152,15 +159,19 @@ def run_task(molecule: Molecule, work: Work, spec: TeacherSpec) -> MoleculeData:
         else:
             good.append(Frame(positions, frame.source, frame.temperature))
     labels: list[Label] = []
+    seconds = 0.0
     if good:
-        labels = _load(spec).label([molecule.atoms(f.positions.astype(float)) for f in good])
+        teacher = _load(spec)
+        started = time.monotonic()
+        labels = teacher.label([molecule.atoms(f.positions.astype(float)) for f in good])
+        seconds = (time.monotonic() - started) / len(good)
     pairs = []
     for frame, found in zip(good, labels, strict=True):
         if found.error is None and np.isfinite(found.energy) and np.isfinite(found.forces).all():
             pairs.append((frame, found))
         else:
             failed.append((frame.positions, found.error or "energy or forces are not finite"))
-    return _collect(molecule, work, pairs, failed)
+    return _collect(molecule, work, pairs, failed, seconds)
 
 
 def _collect(
@@ -168,6 +179,7 @@ def _collect(
     work: Work,
     pairs: list[tuple[Frame, Label]],
     failed: list[tuple[np.ndarray, str]],
+    seconds: float,
 ) -> MoleculeData:
     shape = (-1, len(molecule), 3)
     stresses = [found.stress for _, found in pairs if found.stress is not None]
@@ -187,6 +199,7 @@ def _collect(
         failed_reason=tuple(reason for _, reason in failed),
         tasks=(task_key(molecule, work),),
         mapped_smiles=_mapped(molecule),
+        seconds=np.full(len(pairs), seconds),
     )
 
 

@@ -59,7 +59,7 @@ def read(
                 found.append(record)
         good += distinct(found)
     if bad and (skipped is None or not good):
-        raise DistillError(_told(bad, len(good)))
+        raise DistillError(told(bad, len(good)))
     if skipped is not None:
         skipped += bad
     return distinct(good)
@@ -72,7 +72,8 @@ def listed(problems: list[str]) -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
-def _told(bad: list[str], good: int) -> str:
+def told(bad: list[str], good: int) -> str:
+    """What is wrong with molecules, beside which so many are good, and what can be done."""
     if len(bad) == 1:
         return bad[0] + (" (--skip-bad goes on without it.)" if good else "")
     goes_on = "mend them, or go on without them (--skip-bad)" if good else "mend them"

@@ -53,8 +53,7 @@ def student_md(
     """
     rng = np.random.default_rng(seed)
     replicas, n = len(starts), len(numbers)
-    fused = kernels.available()
-    forces = (_KernelForces if fused else _TorchForces)(student, numbers, replicas)
+    forces = forces_of(student, numbers, replicas)
     bath = np.asarray(temperatures, dtype=float)[:, None, None]
     x = np.array(starts, dtype=np.float64).reshape(replicas, n, 3)
     bonds = [bonded_pairs(numbers, start) for start in x]
@@ -89,6 +88,13 @@ def student_md(
         if not alive.any():
             break
     return taken
+
+
+def forces_of(
+    student: Student, numbers: NDArray[np.int64], replicas: int
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """A function of R geometries (R, N, 3) in Å that gives the student's forces in eV/Å."""
+    return (_KernelForces if kernels.available() else _TorchForces)(student, numbers, replicas)
 
 
 class _KernelForces:

@@ -1,5 +1,6 @@
 """MD of many replicas at once, and what the explorers make of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from distill.data.student_md import (
     intact,
     student_md,
 )
+from distill.data.walk import MANY, conformers, walk
 from distill.errors import DistillError
-from distill.student import Student, save_student
+from distill.student import Student, load_student, save_student
 from distill.student.config import StudentConfig
 from distill.teacher import TeacherSpec
 from distill_ase import StudentCalculator
@@ -140,27 +142,54 @@ def test_intact(ethanol: Atoms) -> None:
 
 def test_walk_starts_with_the_force_field_and_goes_on_with_the_student(tmp_path: Path) -> None:
     molecule = from_smiles("CO")
-    explorer = Explorer(
-        molecule, TeacherSpec("gfn2-xtb"), tmp_path / "s.safetensors", tmp_path / "l.h5", seed=1
-    )
-    frames, ends = explorer.walk(np.random.default_rng(0), [])
-    assert {f.source for f in frames} <= {"mmff94-md", "displaced"}
-    assert ends == []
-    assert explorer.labelled() == 0
+    rng = np.random.default_rng(0)
+    frames, ends = walk(molecule, None, rng, 20)
+    assert {f.source for f in frames} == {"mmff94-md", "displaced"}
+    assert len(frames) == 20 and ends == []
+    student = load_student("ultra-tiny")
+    frames, ends = walk(molecule, student, rng, MANY)
+    assert len(frames) == MANY and {f.source for f in frames} == {"student-md"}
+    again, _ = walk(molecule, student, rng, MANY, ends)
+    assert len(again) == MANY
     assert len(first_geometries(molecule, 3, 0)) == 3
+
+
+def test_few_geometries_are_as_different_as_they_can_be() -> None:
+    molecule = from_smiles("CCCO")
+    frames, ends = walk(molecule, load_student("ultra-tiny"), np.random.default_rng(0), 12)
+    assert len(frames) == 12 and ends == []
+    temperatures = [f.temperature for f in frames]
+    assert len(set(temperatures)) == 12 and 300 <= min(temperatures) < max(temperatures) <= 700
+    assert {f.source for f in frames} == {"student-md", "displaced"}
+    # more than one conformer: the dihedral of O-C-C-C, by the distance of its ends
+    assert np.ptp([np.linalg.norm(f.positions[0] - f.positions[3]) for f in frames]) > 0.5
+
+
+def test_conformers_take_the_users_own_among_others() -> None:
+    ethanol = from_smiles("CCO")
+    (own,) = first_geometries(ethanol, 1, 0)
+    far = replace(ethanol, positions=(own + 100.0,))
+    centres = [x.mean() for x in conformers(far, 20, np.random.default_rng(0))]
+    assert 0 < sum(c > 50 for c in centres) < 20
+    bare = replace(far, rdmol=None)
+    assert len(conformers(bare, 3, np.random.default_rng(0))) == 3
+    with pytest.raises(DistillError, match="neither bonds nor a geometry"):
+        conformers(replace(bare, positions=()), 3, np.random.default_rng(0))
 
 
 @pytest.mark.slow
 def test_explorers_label_what_they_see_and_stop_when_told(tmp_path: Path) -> None:
     molecule = from_smiles("CO")
     student = tmp_path / "student.safetensors"
-    explorer = Explorer(molecule, TeacherSpec("gfn2-xtb"), student, tmp_path / "labels.h5", seed=1)
+    explorer = Explorer(
+        [molecule], TeacherSpec("gfn2-xtb"), student, tmp_path / "labels.h5", seed=1
+    )
     with Explorers([explorer]) as running:
-        while explorer.labelled() < 40:
+        while explorer.count()[0] < 40:
             running.check()
         save_student(Student.untrained("ultra-tiny"), student)
-        before = explorer.labelled()
-        while explorer.labelled() == before:
+        before = explorer.count()
+        while explorer.count() == before:
             running.check()
     assert not any(p.is_alive() for p in running.processes)
     with Dataset.open(tmp_path / "labels.h5") as dataset:
@@ -170,11 +199,40 @@ def test_explorers_label_what_they_see_and_stop_when_told(tmp_path: Path) -> Non
     assert len(np.unique(data.positions.reshape(len(data), -1), axis=0)) == len(data)
 
 
+def test_an_explorer_ends_with_its_share_of_labels(tmp_path: Path) -> None:
+    """Five labels of two molecules, the user's own geometries among them; and none later."""
+    ethanol, water = from_smiles("CCO"), from_smiles("O")
+    (own,) = first_geometries(ethanol, 1, 0)
+    save_student(load_student("ultra-tiny"), tmp_path / "s.safetensors")
+    explorer = Explorer(
+        [replace(ethanol, positions=(own,)), water], TeacherSpec(), tmp_path / "s.safetensors",
+        tmp_path / "l.h5", seed=0, labels=5,
+    )  # fmt: skip
+    assert not explorer.done()
+    explorer.explore(lambda: False)
+    assert explorer.count() == (5, 0) and explorer.done()
+    with Dataset.open(tmp_path / "l.h5") as dataset:
+        first, second = dataset[ethanol.name], dataset[water.name]
+    assert len(first) + len(second) == 5 and len(second) >= 1
+    assert list(first.source).count("given") == 1
+    np.testing.assert_allclose(first.positions[list(first.source).index("given")], own, atol=1e-5)
+    assert first.seconds is not None and (first.seconds > 0).all()
+    assert [one.tried for one in explorer.standings()] == [len(first), len(second)]
+    assert not explorer.standings()[0].given  # labelled already
+    explorer.explore(lambda: False)
+    assert explorer.count() == (5, 0)
+    # the error on what came last, by an independent way
+    calculator = StudentCalculator("ultra-tiny")
+    atoms = Atoms(numbers=water.numbers, positions=second.positions[-1], calculator=calculator)
+    expected = np.sqrt(((atoms.get_forces() - second.forces[-1]) ** 2).mean())
+    assert explorer.error(water, 1) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_new_file_before_the_last_grows_large(tmp_path: Path) -> None:
     record = TeacherRecord("gfn2-xtb", "tblite", True)
     molecule = from_smiles("CO")
-    explorer = Explorer(molecule, TeacherSpec(), tmp_path / "s", tmp_path / "labels-1.h5", seed=1)
-    others = Explorer(molecule, TeacherSpec(), tmp_path / "s", tmp_path / "labels-10.h5", seed=1)
+    explorer = Explorer([molecule], TeacherSpec(), tmp_path / "s", tmp_path / "labels-1.h5", seed=1)
+    others = Explorer([molecule], TeacherSpec(), tmp_path / "s", tmp_path / "labels-10.h5", seed=1)
     expected = []
     for name, frames in (("labels-1.h5", 499), ("labels-1.h5", 2), ("labels-1-001.h5", 501)):
         path = explorer.next_file()
@@ -183,8 +241,8 @@ def test_a_new_file_before_the_last_grows_large(tmp_path: Path) -> None:
         expected += [path] if path not in expected else []
         assert explorer.files() == expected
     assert explorer.next_file() == tmp_path / "labels-1-002.h5"
-    assert explorer.labelled() == 1002 and explorer.labelled(failed=False) == 1002
-    assert others.files() == [] and others.labelled() == 0
+    assert explorer.count() == (1002, 0)
+    assert others.files() == [] and others.count() == (0, 0)
 
 
 def frames_of(molecule: Molecule, count: int) -> MoleculeData:

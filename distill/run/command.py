@@ -1,0 +1,101 @@
+"""The parts of a run, one after the other."""
+
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from distill.data.sampling import Sampling, not_as_asked
+from distill.evaluate import HEADLINE
+from distill.lock import sole_user
+from distill.run.check import held_out_check
+from distill.run.folder import Clock, RunFolder, write_json
+from distill.run.job import Job
+from distill.run.labels import gather_parts, label_files, merge_files
+from distill.run.md import Engine, md_engine, run_md
+from distill.run.molecules import read_series
+from distill.run.report import results, shown
+from distill.run.settings import RunSettings
+from distill.run.train import RANDOM, explore_and_train, starting_student
+from distill.student.file import load_student, save_student
+from distill.student.student import Student
+from distill.train.finish import save_with_uncertainty
+from distill.train.grow import Growing
+
+
+def run(
+    settings: RunSettings,
+    out: Path,
+    *,
+    console: Console,
+    workers: int | None = None,
+    skip_bad: bool = False,
+) -> None:
+    """Everything, into the folder ``out``; after a stop the same call goes on where it was.
+
+    skip_bad: goes on without the molecules that cannot be used.
+    """
+    engine = md_engine()
+    student, origin = starting_student(settings)
+    series = read_series(settings, student, skip_bad)
+    with sole_user(out):
+        if not (out / "run.json").is_file():
+            settings.spec().load()  # a teacher that does not work must not leave a folder behind
+        folder = RunFolder(out, settings)
+        if folder.finished:
+            console.print(f"{out} is complete: see report.json and trajectory.dcd in it.")
+            return
+        clock = Clock(folder, settings.budget)
+        job = Job(settings, series, folder, clock, folder.logger(console), console, workers)
+        _run(job, student, origin, engine)
+
+
+def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
+    settings, folder, say = job.settings, job.folder, job.say
+    out = folder.path
+    for molecule in job.series.molecules:
+        say(f"{molecule.name}: {len(molecule)} atoms, charge {molecule.charge}.")
+    for note in job.series.notes:
+        say(note)
+    say(f"Teacher {settings.teacher}, student {settings.size}, {settings.limits}.")
+
+    torch.set_num_threads(1)
+    say(f"The student starts from {origin}.")
+    beware = not_as_asked([(molecule, Sampling()) for molecule in job.series.molecules])
+    if beware and origin == RANDOM:
+        say(beware)
+    final = out / "student.safetensors"
+    if not final.is_file():
+        explore_and_train(job, student, origin)
+    gather_parts(settings, folder)
+    if not (out / "dataset.h5").is_file():
+        merge_files(label_files(folder), out / "dataset.h5")
+    student = load_student(final)
+    if student.latent is None:  # stopped right after the training
+        data = Growing(lambda: label_files(folder), student)
+        data.poll()
+        save_with_uncertainty(student, data.train, data.valid, final)
+
+    # still one thread: where another process wants a core, two are thirty times slower than one
+    if not (out / "report.json").is_file():
+        held_out_check(job, student)
+    report = json.loads((out / "report.json").read_text())
+    student.card["held_out"] = {k: report[k] for k in HEADLINE}
+    save_student(student, final)  # whatever the MD may come to
+
+    report |= results(job, report, run_md(job, student, engine), origin)
+    write_json(out / "report.json", report)
+    folder.mark("done")
+    rmse, r2 = shown(report["force_rmse"], 4), shown(report["force_r2"], 5)
+    for one in report["molecules"] if not job.series.alone else ():
+        say(
+            f"{one['name']}: force RMSE {shown(one['force_rmse'], 4)} eV/Å with {one['labels']} "
+            f"labels; {one['md']['picoseconds']:.1f} ps of MD in {one['folder']}."
+        )
+    md = report["molecules"][0]["md"]
+    moved = f" {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day."
+    say(
+        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on;"
+        f"{moved if job.series.alone else ''} All in {out}, after {job.clock.spent() / 60:.1f} min."
+    )

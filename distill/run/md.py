@@ -1,0 +1,85 @@
+"""The MD that a run ends with, of each molecule in turn."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from distill.data.explore import first_geometries
+from distill.errors import DistillError, reason
+from distill.run.check import more
+from distill.run.job import Job
+from distill.student.student import Student
+
+Engine = Callable[..., dict[str, Any]]
+
+
+# the share of the budget at which the MD ends, and what it gets at least
+MD_END, LEAST = 0.97, 0.02
+
+
+def run_md(job: Job, student: Student, engine: Engine) -> list[dict[str, Any]]:
+    """What the engine says of the MD of each molecule; those of an earlier start are kept."""
+    settings, out = job.settings, job.folder.path
+    done: dict[str, Any] = job.folder.state.setdefault("md", {})
+    todo = [molecule for molecule in job.series.molecules if molecule.name not in done]
+    left = max(LEAST * job.clock.budget, MD_END * job.clock.budget - job.clock.spent())
+    each = left / max(1, len(todo))
+    for molecule in todo:
+        whose = "" if job.series.alone else f" of {molecule.name}"
+        job.say(f"MD{whose} at {settings.temperature:g} K in OpenMM for {each:.0f} s.")
+        folder = job.series.folder(molecule, out)
+        folder.mkdir(exist_ok=True)
+        start = first_geometries(molecule, 1, settings.seed)[0]
+        try:
+            with bar("MD", job.console) as advance:
+                found = engine(
+                    student, molecule, start, folder, temperature=settings.temperature,
+                    minutes=each / 60.0, seed=settings.seed, on_chunk=advance,
+                )  # fmt: skip
+        except (DistillError, OSError):
+            raise
+        except Exception as error:  # OpenMM's own, of coordinates that are not numbers, too
+            final = out / "student.safetensors"
+            raise DistillError(
+                f"The MD of the student failed{whose} ({reason(error)}): {more(final)}"
+            ) from error
+        done[molecule.name] = found
+        job.folder.write()
+        beware = f"{molecule.name}: " if whose else ""
+        if "broke_up" in found:
+            job.say(beware + found["broke_up"])
+        if found.get("frames_unlike_training"):
+            job.say(
+                f"{beware}Beware: in {found['frames_unlike_training']} of {found['frames']} frames "
+                "of the MD an atom was unlike all that the student has learned."
+            )
+    return [done[molecule.name] for molecule in job.series.molecules]
+
+
+def md_engine() -> Engine:
+    """The MD engine that a plugin has registered; found first, so that nothing is lost later."""
+    for entry in entry_points(group="distill.engines", name="openmm"):
+        try:
+            found: Engine = entry.load()
+        except ImportError as error:
+            raise DistillError(
+                f"`distill run` ends with MD in OpenMM, which cannot be imported ({error}); "
+                "`pip install 'mlff-distiller[openmm]'`."
+            ) from error
+        return found
+    raise DistillError(
+        "The OpenMM plugin is not installed; `pip install 'mlff-distiller[openmm]'`."
+    )
+
+
+@contextmanager
+def bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
+    """A progress bar from 0 to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=1.0)
+        yield lambda share: progress.update(task, completed=share)

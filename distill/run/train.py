@@ -1,0 +1,155 @@
+"""Labelling and training side by side: the first part of a run, and most of it."""
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from distill.data.explore import Explorer, Explorers
+from distill.data.turns import shares
+from distill.errors import DistillError
+from distill.run.job import Job
+from distill.run.labels import gather_parts, label_files, teacher_of
+from distill.run.progress import LabelCount
+from distill.run.settings import RunSettings
+from distill.student.file import load_student, save_student, student_path
+from distill.student.student import Student
+from distill.train.config import LEARNING_RATES, TrainConfig
+from distill.train.finish import save_with_uncertainty
+from distill.train.grow import Grow, Growing
+from distill.train.train import fit_reference, progress_of, train
+
+# the share of the budget at which training ends
+TRAIN_END = 0.85
+# labels that training begins with; or what there is so many seconds after the first
+ENOUGH_TO_START = 40
+FIRST_SECONDS = 10.0
+RANDOM = "random weights"
+
+
+def starting_student(settings: RunSettings) -> tuple[Student, str]:
+    """The shipped student of the size, fine-tuned from now on; or random weights."""
+    if settings.start == "random":
+        return Student.untrained(settings.size, settings.seed), RANDOM
+    if settings.start != "auto":
+        student = load_student(settings.start)
+        if student.config.size != settings.size:
+            raise DistillError(
+                f"{settings.start} has size {student.config.size}, not {settings.size}; "
+                f"use --size {student.config.size}."
+            )
+        return student, settings.start
+    try:
+        student_path(settings.size)
+    except DistillError:
+        return Student.untrained(settings.size, settings.seed), RANDOM
+    return load_student(settings.size), f"the shipped student '{settings.size}'"
+
+
+def explore_and_train(job: Job, student: Student, origin: str) -> None:
+    """Labelling and training side by side, until their share of the budget is spent; where
+    labelling may take as long as it takes, one after the other."""
+    settings, say = job.settings, job.say
+    work = job.folder.path / "work"
+    latest = work / "latest.safetensors"
+    if origin != RANDOM and not latest.is_file():
+        save_student(student, latest)  # whoever taught it, better than a force field
+    gather_parts(settings, job.folder)
+    data = Growing(lambda: label_files(job.folder), student)
+    with Explorers(explorers_of(job, data, latest)) as running:
+        wait_for_labels(job, data, running)
+        if student.card.get("teacher", {}).get("name") != settings.teacher:
+            fit_reference(student, [*data.train, *data.valid])
+        checkpoint = work / "train" / "last.ckpt"
+        resume = checkpoint.is_file()
+        minutes = max((TRAIN_END * job.clock.budget - job.clock.spent()) / 60.0, 0.02)
+        meanwhile = " while the student explores" if running.alive() else ""
+        say(f"{len(data)} labels so far; training for {minutes:.1f} min{meanwhile}.")
+        config = TrainConfig(
+            minutes=minutes + (progress_of(checkpoint)["seconds_done"] / 60.0 if resume else 0.0),
+            seed=settings.seed,
+            learning_rate=LEARNING_RATES[settings.size],
+            steps_per_epoch=100,
+            max_valid=40,
+        )
+        student = train(
+            student, data.train, data.valid, work / "train", config,
+            resume=resume, callbacks=[Grow(data, latest, LabelCount(job, data).now_and_then)],
+        )  # fmt: skip
+        student.card = card(job, data, origin)
+        # before all that may go wrong
+        final = job.folder.path / "student.safetensors"
+        save_with_uncertainty(student, data.train, data.valid, final)
+        try:
+            running.check()
+        except DistillError as error:
+            say(f"Beware: {error}")
+    say(f"Trained on {len(data)} labelled geometries.")
+
+
+def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
+    """The explorers of a run, which walk with ``student``; where the number of labels is given,
+    they share what is still to be labelled."""
+    count = job.explorers()
+    work = job.folder.path / "work"
+    found = [
+        Explorer(
+            job.series.molecules, job.settings.spec(), student, work / f"labels-{k}.h5",
+            job.settings.seed + k, given=k == 0,
+        )
+        for k in range(count)
+    ]  # fmt: skip
+    if job.settings.labels is None:
+        return found
+    data.poll()
+    left = shares(max(0, job.settings.labels - len(data)), count)
+    return [replace(one, labels=one.count()[0] + share) for one, share in zip(found, left) if share]
+
+
+def wait_for_labels(job: Job, data: Growing, running: Explorers) -> None:
+    """Until there are enough labels to begin with: all of them, where labelling may take as long as
+    it takes, and does not count for the budget."""
+    told = LabelCount(job, data)
+    began = time.monotonic()
+    first = began if len(data) else math.inf
+    all_of_them = job.settings.minutes is None
+    job.say("Labelling." if all_of_them else "Labelling the first geometries.")
+    with (
+        job.clock.stopped() if all_of_them else nullcontext(),
+        job.console.status(told.sentence()) as shown,
+    ):
+        while True:
+            running.check()
+            ended = not running.alive()
+            now = time.monotonic()
+            if data.poll():
+                first = min(first, now)
+                shown.update(told.sentence())
+                told.now_and_then()
+            each_tried = len(data.molecules) >= len(job.series.molecules)
+            patience = FIRST_SECONDS if each_tried else TRAIN_END * job.clock.budget / 2
+            enough = len(data) >= ENOUGH_TO_START and each_tried
+            if ended or (not all_of_them and (enough or now - max(first, began) > patience)):
+                break
+            time.sleep(0.5)
+    if not data.train:
+        raise DistillError("Labelling ended without a label; look for the reasons in work/.")
+    if all_of_them:
+        job.say(told.sentence())
+
+
+def card(job: Job, data: Growing, origin: str) -> dict[str, Any]:
+    """What the student's file says of its making; the errors come later."""
+    molecules = job.series.molecules
+    return {
+        "teacher": asdict(teacher_of(label_files(job.folder))),
+        "training_set": {
+            "molecules": [molecule.smiles or molecule.name for molecule in molecules],
+            "geometries": len(data),
+            "started_from": origin,
+        },
+        "charges": sorted({molecule.charge for molecule in molecules}),
+        "held_out": {},
+    }

@@ -1,0 +1,208 @@
+"""`distill run` for a series, and with a given number of labels."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import mdtraj
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from distill import load_student
+from distill.cli import app
+from distill.data.dataset import Dataset
+from distill.data.molecules import from_smiles
+from distill.data.sampling import Frame
+from distill.errors import DistillError
+from distill.evaluate.frames import read_frames
+from distill.run import RunFolder, RunSettings, run
+from distill.run.check import frames_each, load_frames, save_frames
+from distill.run.folder import Clock
+from distill.run.molecules import Series, read_series, safe_names
+from distill.student import Student
+
+SMI = "O water\nC[NH3+] base/acid\nCO methanol\n"
+
+
+def series_file(folder: Path, text: str = SMI) -> Path:
+    path = folder / "series.smi"
+    path.write_text(text)
+    return path
+
+
+# -- settings and folder --------------------------------------------------------------------------
+def test_settings() -> None:
+    assert RunSettings("C").budget == 600 and RunSettings("C", labels=5).minutes == 10.0
+    alone = RunSettings("C", minutes=None, labels=5)
+    assert alone.budget == 600 and "5 labels" in alone.limits
+    for wrong in ({"labels": 0}, {"minutes": None}, {"minutes": 0.0}):
+        with pytest.raises(DistillError):
+            RunSettings("C", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_folder_of_before_there_were_labels_is_gone_on_with(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "a", RunSettings("C"))
+    file = tmp_path / "a" / "run.json"
+    state = json.loads(file.read_text())
+    del state["settings"]["labels"]
+    file.write_text(json.dumps(state))
+    RunFolder(tmp_path / "a", RunSettings("C"))
+    with pytest.raises(DistillError, match="labels is None there, 5 here"):
+        RunFolder(tmp_path / "a", RunSettings("C", labels=5))
+
+
+def test_the_clock_stops(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "a", RunSettings("C"))
+    folder.state["seconds"] = 50.0
+    clock = Clock(folder, 600.0)
+    with clock.stopped():
+        time.sleep(0.5)
+    assert 50.0 <= clock.spent() < 50.45 and clock.waited >= 0.5
+    assert json.loads(folder.file.read_text())["waited"] >= 0.5
+
+
+# -- molecules ------------------------------------------------------------------------------------
+def test_names_for_folders() -> None:
+    names = ["a/b", "A b", "a_b", "", "..", "work", "CC(=O)O", "x" * 200, "x" * 199]
+    found = safe_names(names)
+    assert len({name.lower() for name in found}) == len(names)
+    assert all(name.replace("_", "").replace("-", "").isalnum() for name in found)
+    assert found[:3] == ["a_b", "A_b-2", "a_b-3"]
+    assert "work" not in found and max(map(len, found)) < 70
+
+
+def test_a_series_is_read(tmp_path: Path) -> None:
+    student = Student.untrained("ultra-tiny")
+    series = read_series(RunSettings(str(series_file(tmp_path))), student)
+    assert [m.name for m in series.molecules] == ["water", "base_acid", "methanol"]
+    assert series.folder(series.molecules[1], tmp_path) == tmp_path / "base_acid"
+    alone = Series(series.molecules[:1])
+    assert alone.folder(alone.molecules[0], tmp_path) == tmp_path
+
+
+def test_all_bad_molecules_are_named(tmp_path: Path) -> None:
+    source = series_file(tmp_path, SMI + "C[Si](C)C silane\nnonsense x\n")
+    student = Student.untrained("ultra-tiny")
+    with pytest.raises(DistillError) as caught:
+        read_series(RunSettings(str(source)), student)
+    assert "silane" in str(caught.value) and "nonsense" in str(caught.value)
+    assert "--skip-bad" in str(caught.value)
+    series = read_series(RunSettings(str(source)), student, skip_bad=True)
+    assert len(series.molecules) == 3
+    assert "silane" in series.notes[0] and "nonsense" in series.notes[0]
+
+
+def test_too_many_molecules(tmp_path: Path) -> None:
+    source = series_file(tmp_path, "".join(f"{'C' * k}O a{k}\n" for k in range(1, 52)))
+    result = CliRunner().invoke(app, ["run", str(source), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2 and "`distill label`, then `distill train`" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# -- the check ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("molecules", "labels", "seconds", "wanted", "expected"),
+    [
+        (1, 5000, 0.05, None, [48]),
+        (1, 100, 3.0, None, [10]),
+        (1, 25, 20.0, 25, [3]),
+        (1, 100, 0.01, 100, [20]),
+        (1, 10, float("nan"), None, [48]),
+        (6, 60, 20.0, None, [1] * 6),
+        (2, 300, 1.0, None, [15, 15]),
+    ],
+)
+def test_how_many_frames_to_check_on(
+    molecules: int, labels: int, seconds: float, wanted: int | None, expected: list[int]
+) -> None:
+    assert frames_each(molecules, labels, seconds, wanted) == expected
+
+
+def test_frames_are_kept(tmp_path: Path) -> None:
+    frames = [
+        [Frame(np.full((n, 3), float(k)), "student-md", 300.0) for k in range(count)]
+        for n, count in ((3, 2), (5, 0), (4, 1))
+    ]
+    save_frames(tmp_path / "check.npz", frames)
+    found = load_frames(tmp_path / "check.npz")
+    assert [len(some) for some in found] == [2, 0, 1]
+    np.testing.assert_array_equal(found[2][0].positions, frames[2][0].positions)
+    assert found[0][1].source == "student-md" and found[0][1].temperature == 300.0
+
+
+# -- all of it ------------------------------------------------------------------------------------
+def check_series(out: Path, labels: int) -> dict[str, Any]:
+    """The folder of a finished series of SMI."""
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    names = ["water", "base_acid", "methanol"]
+    assert [one["name"] for one in report["molecules"]] == names
+    assert [one["charge"] for one in report["molecules"]] == [0, 1, 0]
+    assert [one["atoms"] for one in report["molecules"]] == [3, 8, 6]
+    with Dataset.open(out / "dataset.h5") as dataset:
+        assert sorted(dataset.molecules) == sorted(names)
+        counts = {name: len(dataset[name]) for name in names}
+    assert {one["name"]: one["labels"] for one in report["molecules"]} == counts
+    assert report["labels"] == sum(counts.values()) >= labels and min(counts.values()) > 0
+    assert report["seconds_per_label"] > 0
+    total = sum(one["frames"] for one in report["molecules"])
+    assert report["n_frames"] == total
+    mean = [one["frames"] * one["atoms"] * one["force_rmse"] ** 2 for one in report["molecules"]]
+    assert report["force_rmse"] ** 2 * report["n_atoms"] == pytest.approx(sum(mean))
+    for one in report["molecules"]:
+        folder = out / one["folder"]
+        trajectory = mdtraj.load(folder / "trajectory.dcd", top=str(folder / "topology.pdb"))
+        assert trajectory.n_atoms == one["atoms"] and one["md"]["steps"] > 0
+        assert (folder / "md.csv").is_file()
+    student = load_student(out / "student.safetensors")
+    assert student.card["charges"] == [0, 1]
+    assert student.card["training_set"]["molecules"] == ["O", "C[NH3+]", "CO"]
+    assert student.card["held_out"]["force_rmse"] == report["force_rmse"]
+    test = {frame.positions.tobytes() for frame in read_frames(out / "test.h5")}
+    assert not test & {frame.positions.tobytes() for frame in read_frames(out / "dataset.h5")}
+    return report
+
+
+@pytest.mark.slow
+def test_a_series(tmp_path: Path) -> None:
+    """In half a minute; given again, and stopped in its MD, it goes on where it was."""
+    settings = RunSettings(str(series_file(tmp_path)), size="ultra-tiny", minutes=0.5)
+    out = tmp_path / "out"
+    run(settings, out, console=Console(quiet=True), workers=2)
+    report = check_series(out, 40)
+    assert report["force_rmse"] < 0.2
+    state = json.loads((out / "run.json").read_text())
+    del state["done"], state["md"]["methanol"]
+    (out / "run.json").write_text(json.dumps(state))
+    (out / "methanol" / "trajectory.dcd").unlink()
+    run(settings, out, console=Console(quiet=True), workers=2)
+    again = check_series(out, 40)
+    assert again["molecules"][0] == report["molecules"][0]
+    assert again["force_rmse"] == report["force_rmse"]
+
+
+@pytest.mark.slow
+def test_so_many_labels_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a budget: all labels first, by three explorers, then the rest."""
+    monkeypatch.setattr("distill.run.settings.MINUTES", 0.2)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    settings = RunSettings("CO", size="ultra-tiny", minutes=None, labels=31, teacher="gfn1-xtb")
+    out = tmp_path / "out"
+    run(settings, out, console=Console(quiet=True), workers=4)
+    report = json.loads((out / "report.json").read_text())
+    assert report["labels"] == 31 and report["n_frames"] == 6
+    assert "31 of 31 labels" in (out / "run.log").read_text()
+    with Dataset.open(out / "dataset.h5") as dataset:
+        assert len(dataset["CO"]) == 31
+        # no force field: the shipped student walks, whoever taught it
+        assert set(dataset["CO"].source) <= {"student-md", "displaced"}
+    student = load_student(out / "student.safetensors")
+    assert student.card["teacher"]["name"] == "gfn1-xtb"
+    assert student.card["training_set"]["geometries"] == 31
+    assert report["md"]["steps"] > 0 and report["run"]["waited"] > 0
+
+
+def test_the_series_of_one_has_no_folder() -> None:
+    assert Series((from_smiles("CO"),)).name == "CO"
