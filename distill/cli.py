@@ -183,6 +183,14 @@ EnergyKey = Annotated[
         show_default="energy, REF_energy, ...: that which goes with the forces",
     ),
 ]
+AssistantName = Annotated[
+    str,
+    typer.Option(
+        help="Who learns few labels first, and then teaches the student on geometries that cost "
+        "none: auto (the shipped original where labels are few), none, or a student by its name or "
+        "file."
+    ),
+]
 ForcesKey = Annotated[
     str | None,
     typer.Option(
@@ -231,6 +239,7 @@ def run(
             show_default="as many as the budget gives",
         ),
     ] = None,
+    assistant: AssistantName = "auto",
     teacher: Teacher = "gfn2-xtb",
     weights: Weights = None,
     teacher_option: TeacherOptions = [],  # noqa: B006  (typer copies it)
@@ -283,6 +292,7 @@ def run(
         charge=charge,
         spin=spin,
         largest_fragment=largest_fragment,
+        assistant=assistant,
     )
     run_all(settings, out, console=Console(), workers=workers, skip_bad=skip_bad)
 
@@ -441,14 +451,7 @@ def train(
         int, typer.Option(help="Of how many times 384 atoms a step is; a GPU wants 4 or more.")
     ] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
-    assistant: Annotated[
-        str,
-        typer.Option(
-            help="Who learns the labels first and then teaches the student on free geometries: "
-            "auto (the shipped original where labels are few), none, or a student by its name or "
-            "file."
-        ),
-    ] = "auto",
+    assistant: AssistantName = "auto",
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
 ) -> None:

@@ -17,7 +17,8 @@ class RunSettings:
     """What a run folder holds; the same settings again mean: go on.
 
     labels: to learn from, at most. minutes: for everything together; None, with ``labels`` alone:
-    labelling takes as long as it takes, and the rest MINUTES.
+    labelling takes as long as it takes, and the rest MINUTES. assistant: "auto", "none" or a
+    student that learns the labels first; see :mod:`distill.train.assistant`.
     """
 
     source: str
@@ -33,6 +34,7 @@ class RunSettings:
     spin: int | None = None
     largest_fragment: bool = False
     labels: int | None = None
+    assistant: str = "auto"
 
     def __post_init__(self) -> None:
         size_config(self.size)

@@ -3,26 +3,24 @@
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from distill.data.explore import Explorer, Explorers
 from distill.data.turns import shares
 from distill.errors import DistillError
+from distill.run.few import FewLabels
 from distill.run.job import Job
-from distill.run.labels import gather_parts, label_files, teacher_of
+from distill.run.labels import gather_parts, label_files
 from distill.run.progress import LabelCount
 from distill.run.settings import RunSettings
+from distill.run.training import TRAIN_END, card, config_for, minutes_until
 from distill.student.file import load_student, save_student, student_path
 from distill.student.student import Student
-from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.finish import save_with_uncertainty
 from distill.train.grow import Grow, Growing
-from distill.train.train import fit_reference, progress_of, train
+from distill.train.train import fit_reference, train
 
-# the share of the budget at which training ends
-TRAIN_END = 0.85
 # labels that training begins with; or what there is so many seconds after the first
 ENOUGH_TO_START = 40
 FIRST_SECONDS = 10.0
@@ -51,41 +49,49 @@ def starting_student(settings: RunSettings) -> tuple[Student, str]:
 def explore_and_train(job: Job, student: Student, origin: str) -> None:
     """Labelling and training side by side, until their share of the budget is spent; where
     labelling may take as long as it takes, one after the other."""
-    settings, say = job.settings, job.say
+    settings = job.settings
     work = job.folder.path / "work"
     latest = work / "latest.safetensors"
     if origin != RANDOM and not latest.is_file():
         save_student(student, latest)  # whoever taught it, better than a force field
     gather_parts(settings, job.folder)
     data = Growing(lambda: label_files(job.folder), student)
-    with Explorers(explorers_of(job, data, latest)) as running:
-        wait_for_labels(job, data, running)
-        if student.card.get("teacher", {}).get("name") != settings.teacher:
-            fit_reference(student, [*data.train, *data.valid])
-        checkpoint = work / "train" / "last.ckpt"
-        resume = checkpoint.is_file()
-        minutes = max((TRAIN_END * job.clock.budget - job.clock.spent()) / 60.0, 0.02)
-        meanwhile = " while the student explores" if running.alive() else ""
-        say(f"{len(data)} labels so far; training for {minutes:.1f} min{meanwhile}.")
-        config = TrainConfig(
-            minutes=minutes + (progress_of(checkpoint)["seconds_done"] / 60.0 if resume else 0.0),
-            seed=settings.seed,
-            learning_rate=LEARNING_RATES[settings.size],
-            steps_per_epoch=100,
-            max_valid=40,
-        )
-        student = train(
-            student, data.train, data.valid, work / "train", config,
-            resume=resume, callbacks=[Grow(data, latest, LabelCount(job, data).now_and_then)],
-        )  # fmt: skip
-        student.card = card(job, data, origin)
-        # before all that may go wrong
-        final = job.folder.path / "student.safetensors"
-        save_with_uncertainty(student, data.train, data.valid, final)
-        try:
-            running.check()
-        except DistillError as error:
-            say(f"Beware: {error}")
+    few = FewLabels(job, data, latest)
+    if not few.ready:
+        with Explorers(explorers_of(job, data, latest)) as running:
+            if settings.minutes is not None or not few.are_few():
+                wait_for_labels(job, data, running)
+            if not few.are_few():
+                train_meanwhile(job, data, running, student, origin, latest)
+                return
+            few.learn(running)
+    few.teach(student, origin)
+
+
+def train_meanwhile(
+    job: Job, data: Growing, running: Explorers, student: Student, origin: str, latest: Path
+) -> None:
+    """The labels themselves teach the student, as they come."""
+    settings, say = job.settings, job.say
+    if student.card.get("teacher", {}).get("name") != settings.teacher:
+        fit_reference(student, [*data.train, *data.valid])
+    meanwhile = " while the student explores" if running.alive() else ""
+    folder = job.folder.path / "work" / "train"
+    minutes = minutes_until(job, TRAIN_END)
+    say(f"{len(data)} labels so far; training for {minutes:.1f} min{meanwhile}.")
+    student = train(
+        student, data.train, data.valid, folder, config_for(job, minutes, folder),
+        resume=(folder / "last.ckpt").is_file(),
+        callbacks=[Grow(data, latest, LabelCount(job, data).now_and_then)],
+    )  # fmt: skip
+    student.card = card(job, len(data), origin)
+    # before all that may go wrong
+    final = job.folder.path / "student.safetensors"
+    save_with_uncertainty(student, data.train, data.valid, final)
+    try:
+        running.check()
+    except DistillError as error:
+        say(f"Beware: {error}")
     say(f"Trained on {len(data)} labelled geometries.")
 
 
@@ -138,18 +144,3 @@ def wait_for_labels(job: Job, data: Growing, running: Explorers) -> None:
         raise DistillError("Labelling ended without a label; look for the reasons in work/.")
     if all_of_them:
         job.say(told.sentence())
-
-
-def card(job: Job, data: Growing, origin: str) -> dict[str, Any]:
-    """What the student's file says of its making; the errors come later."""
-    molecules = job.series.molecules
-    return {
-        "teacher": asdict(teacher_of(label_files(job.folder))),
-        "training_set": {
-            "molecules": [molecule.smiles or molecule.name for molecule in molecules],
-            "geometries": len(data),
-            "started_from": origin,
-        },
-        "charges": sorted({molecule.charge for molecule in molecules}),
-        "held_out": {},
-    }

@@ -113,7 +113,8 @@ class Assistant:
     name: of a shipped student, or a student file. frames: the dear labels. config: that of the
     student to be taught, whose seed and device hold here, too; its minutes are for everything
     together. starts: frames, of which only the positions count, that the free geometries begin at;
-    where there are none, the labelled ones.
+    where there are none, the labelled ones. rehearses: whether `original` learns from the cheap
+    teacher first.
     """
 
     name: str
@@ -123,12 +124,13 @@ class Assistant:
     config: TrainConfig
     progress: bool = True
     starts: Sequence[LabelledFrame] = ()
+    rehearses: bool = True
 
     def rehearsed(self) -> Student:
         """The assistant, which knows the molecules from the cheap teacher where it can."""
         student = load_student(self.name)
         done, labels = self.out / "rehearsed.safetensors", self.out / "labels.npz"
-        if self.name != SHIPPED or self.teacher.name == CHEAP.name:
+        if not self.rehearses or self.name != SHIPPED or self.teacher.name == CHEAP.name:
             return student
         if done.is_file():
             return load_student(str(done))
