@@ -10,6 +10,7 @@ from distill.data.sampling import Sampling, not_as_asked
 from distill.evaluate import HEADLINE
 from distill.lock import sole_user
 from distill.run.check import held_out_check
+from distill.run.few import refit_uncertainty
 from distill.run.folder import Clock, RunFolder, write_json
 from distill.run.job import Job
 from distill.run.labels import gather_parts, label_files, merge_files
@@ -80,6 +81,7 @@ def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
     # still one thread: where another process wants a core, two are thirty times slower than one
     if not (out / "report.json").is_file():
         held_out_check(job, student)
+        refit_uncertainty(job, student)
     report = json.loads((out / "report.json").read_text())
     student.card["held_out"] = {k: report[k] for k in HEADLINE}
     save_student(student, final)  # whatever the MD may come to

@@ -39,12 +39,15 @@ from distill.train.assistant import (
     gently,
 )
 from distill.train.finish import save_with_uncertainty
+from distill.train.free_geometries import load_frames
 from distill.train.graphs import graphs_of
 from distill.train.grow import Growing
+from distill.train.latent import fit_latent
 from distill.train.train import train
 
 LABELS_END = 0.6
 """The share of the budget at which labelling ends, so that there is time to teach."""
+LEARNING_CURVE = "learning_curve.json"
 HOLDOUT = 20
 """One in so many free geometries is set aside."""
 LONGEST = 4.0
@@ -65,7 +68,7 @@ class FewLabels:
         self.latest = latest
         self.work = job.folder.path / "work"
         self.folder = self.work / "assistant"
-        self.curve_file = self.work / "learning_curve.json"
+        self.curve_file = self.work / LEARNING_CURVE
         given = job.settings.assistant
         self.name = SHIPPED if given == "auto" else given
         self.seen: set[bytes] = set()
@@ -217,3 +220,18 @@ class FewLabels:
         student.card = card(job, len(frames), origin)
         student.card["assistant"] = helper.card()
         save_with_uncertainty(student, learned, held, job.folder.path / "student.safetensors")
+
+
+def refit_uncertainty(job: Job, student: Student) -> None:
+    """Fits the uncertainty of a student that an assistant taught to its errors to the teacher: at
+    first those to the assistant were all there was."""
+    work, test = job.folder.path / "work", job.folder.path / "test.h5"
+    file = work / "assistant" / "lessons.npz"
+    if not file.is_file() or not test.is_file():
+        return
+    checked = read_frames(test)
+    try:
+        lessons = graphs_of(load_frames(file, checked), student)
+        student.latent = fit_latent(student, lessons, graphs_of(checked, student)) or student.latent
+    except (DistillError, KeyError):  # a molecule that the check has no frame of
+        return

@@ -1,12 +1,15 @@
 """What a run's report.json says beside the errors of the check."""
 
+import json
 import math
 from dataclasses import asdict
 from typing import Any
 
 from distill.data.dataset import Dataset
+from distill.run.few import LEARNING_CURVE
 from distill.run.job import Job
 from distill.run.labels import cost
+from distill.train.curve import errors_by_labels, plot_labels
 
 COLUMNS = {
     "frames": "frames",
@@ -23,8 +26,8 @@ COLUMNS = {
 def results(
     job: Job, report: dict[str, Any], md: list[dict[str, Any]], origin: str
 ) -> dict[str, Any]:
-    """labels, seconds_per_label (None where unknown), molecules (name, smiles, atoms, charge,
-    labels, the errors on their frames of the check, md and its folder), run, and of one molecule
+    """labels, learning_curve, seconds_per_label (None where unknown), molecules (name, smiles, atoms,
+    charge, labels, the errors on their frames of the check, md and its folder), run, and of one molecule
     alone md."""
     out = job.folder.path
     with Dataset.open(out / "dataset.h5") as dataset:
@@ -47,6 +50,7 @@ def results(
         )
     return {
         "labels": labels,
+        "learning_curve": learning_curve(job),
         "seconds_per_label": seconds if math.isfinite(seconds) else None,
         "molecules": molecules,
         **({"md": md[0]} if job.series.alone else {}),
@@ -57,6 +61,23 @@ def results(
             "origin": origin,
         },
     }
+
+
+def learning_curve(job: Job) -> list[dict[str, float]]:
+    """How the force error on labels not learned (``force_rmse``, eV/Å) fell with their number
+    (``labels``); it is drawn, too."""
+    work = job.folder.path / "work"
+    try:
+        found: list[dict[str, float]] = json.loads((work / LEARNING_CURVE).read_text())
+    except (OSError, ValueError):
+        found = errors_by_labels(work / "train" / "metrics.csv")
+    found = [point for point in found if math.isfinite(point["force_rmse"])]
+    if found:
+        try:
+            plot_labels(found, job.folder.path / "learning_curve.png")
+        except Exception as error:  # a picture must not cost the run
+            job.say(f"The learning curve could not be drawn: {error}")
+    return found
 
 
 def shown(value: float | None, digits: int) -> str:

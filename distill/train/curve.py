@@ -1,5 +1,6 @@
-"""The learning curve as a picture."""
+"""Learning curves: errors against the time of training, and against the number of labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -7,6 +8,35 @@ from matplotlib.figure import Figure
 
 from distill.train.metrics_log import read_rows
 from distill.whole import whole_file
+
+Point = dict[str, float]
+
+
+def errors_by_labels(metrics: Path) -> list[Point]:
+    """From metrics.csv, where labels came in during the training: ``labels`` that were there, and
+    ``force_rmse`` (eV/Å) on those set aside, each time that they were a tenth more."""
+    found: list[Point] = []
+    for row in read_rows(metrics):
+        if not row.get("labels") or not row.get("valid_force_rmse"):
+            continue
+        labels, error = float(row["labels"]), float(row["valid_force_rmse"])
+        if found and labels < 1.1 * found[-1]["labels"]:
+            continue
+        found.append({"labels": labels, "force_rmse": error})
+    return found
+
+
+def plot_labels(points: Sequence[Point], picture: Path) -> None:
+    """Force RMSE (eV/Å) against the number of labels learned, 0 among them."""
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([p["labels"] for p in points], [p["force_rmse"] for p in points], "o-")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlabel="labels learned", ylabel="force RMSE on others (eV/Å)", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    with whole_file(picture) as place:
+        figure.savefig(place, dpi=150)
 
 
 def plot_curve(metrics: Path, picture: Path) -> None:

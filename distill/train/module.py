@@ -276,6 +276,7 @@ class Distillation(L.LightningModule):
             record |= self.validate()
         record |= {
             "step": float(self.steps_done),
+            "labels": float(len(self.stream.graphs)),
             "minutes": self.seconds_done / 60.0,
             "learning_rate": self.learning_rate(),
         }
