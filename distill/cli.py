@@ -482,6 +482,7 @@ def evaluate(
 ) -> None:
     """Compares a student with labels it was not trained on.
 
+    The errors are to whoever labelled: they tell how well the student agrees with its teacher.
     Writes report.json (force_rmse, force_mae, force_r2, angular_error_deg, energy_mae_per_atom
     and everything else: by element, molecule and temperature, with percentiles), analysis.log
     (the same to read) and force_analysis.png and .svg, a figure of six panels.
@@ -510,6 +511,7 @@ def evaluate(
         f"{shown('energy_mae_per_atom', 5)} eV/atom. The report is in {out}.",
         highlight=False,
     )
+    Console().print(Text(report["agreement"]), soft_wrap=True)
     for hint in report["hints"]:
         Console(stderr=True).print(Text(hint, style="bold red"), soft_wrap=True)
 
@@ -528,11 +530,12 @@ def check(
     largest_fragment: LargestFragment = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Tells whether a student may be trusted on molecules, without a teacher.
+    """Tells whether a student agrees with its teacher on molecules, without asking the teacher.
 
     Another student is asked about eight geometries of each, from a force field's MD at 300 and
-    500 K. How far their forces differ is about how wrong the student is; where that is more than
-    0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1.
+    500 K. How far their forces differ is about how far the student is from its teacher; where that
+    is more than 0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1. How good
+    the teacher is, is another matter: the last line tells what is known.
 
     Example: `distill check original "CC(=O)Nc1ccc(O)cc1"`
     """
@@ -541,6 +544,7 @@ def check(
 
     from distill.evaluate.second_opinion import second_for, second_opinion
     from distill.student.file import load_student
+    from distill.teacher.worth import agreement, teacher_of
 
     against = against or second_for(student)
     if against == student:
@@ -553,11 +557,17 @@ def check(
     for molecule in track(molecules, "Asking", console=watched, transient=True):
         found = second_opinion(*pair, molecule)
         doubtful += found.doubtful
-        verdict = found.problem or ("do not trust" if found.doubtful else "trust")
+        verdict = found.problem or (
+            "needs labels of its own" if found.doubtful else "agrees with its teacher"
+        )
         shown = "" if found.problem else f"{found.difference:.3f}"
         table.add_row(Text(found.name), str(found.atoms), shown, Text(verdict))
     console = Console()
     console.print(table)
+    told = agreement(teacher_of(pair[0].card))
+    if teacher_of(pair[0].card) != teacher_of(pair[1].card):
+        told = f"{student} and {against} have different teachers, who differ, too. {told}"
+    console.print(Text(told), soft_wrap=True)
     if doubtful:
         console.print(
             f"{doubtful} of {len(molecules)}: make a student of such a molecule with "
@@ -572,7 +582,8 @@ def info(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Shows a student's card: what it is, who taught it, on what, and how far it is off.
+    """Shows a student's card: what it is, who taught it, on what, how far it is from its teacher,
+    and what is known of the teacher's own error.
 
     Example: `distill info tiny`
     """

@@ -94,6 +94,18 @@ def is_hdf5(path: Path) -> bool:
     return path.is_dir() or path.suffix in (".h5", ".hdf5") or bool(h5py.is_hdf5(path))
 
 
+def labeller(path: str | Path) -> str | None:
+    """The name of the teacher in a dataset of ``distill label``; None where a file has none."""
+    path = Path(path)
+    if not is_hdf5(path):
+        return None
+    try:
+        with Dataset.open(path) as dataset:
+            return dataset.teacher.name
+    except DistillError:  # SPICE's
+        return None
+
+
 def check_frames(frames: Sequence[LabelledFrame], where: str) -> None:
     """Raise DistillError unless there are frames, each with atoms and finite numbers."""
     if not frames:

@@ -76,9 +76,14 @@ def test_what_a_student_does_not_know_is_doubtful() -> None:
 
 def test_the_command_tells_by_its_exit_code() -> None:
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL])
-    assert result.exit_code == 0 and "do not trust" not in result.output
+    assert result.exit_code == 0 and "agrees with its teacher" in result.output
+    assert "trust" not in result.output.lower()
+    # what the teacher itself is good for
+    assert "Errors are to the teacher" in result.output and "0.26 eV/Å off DFT" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "[O-]P(=O)([O-])[O-]"])
     assert result.exit_code == 1 and "1 of 2" in result.output
+    result = CliRunner().invoke(app, ["check", "tiny", "C[n+]1ccccc1C=NO"])
+    assert result.exit_code == 1 and "needs labels of its own" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "--against", "tiny"])
     assert result.exit_code == 2
 
