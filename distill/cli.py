@@ -269,14 +269,15 @@ def run(
 @app.command()
 def label(
     source: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
             "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
             "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
             "train, validation, test."
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
     frames: Annotated[int, typer.Option(help="Geometries for each molecule.")] = 10,
     temperatures: Annotated[
@@ -321,6 +322,20 @@ def label(
     teacher: Teacher = "gfn2-xtb",
     weights: Weights = None,
     teacher_option: TeacherOptions = [],  # noqa: B006
+    from_file: Annotated[
+        list[Path],
+        typer.Option(
+            "--from-file",
+            help="No teacher is asked: the labels are in this extended XYZ or HDF5 of SPICE's "
+            "kind, or folder of them. May be repeated.",
+        ),
+    ] = [],  # noqa: B006
+    labelled_by: Annotated[
+        str,
+        typer.Option("--labelled-by", help="Of --from-file: method and program, for the record."),
+    ] = "",
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Makes geometries of molecules and has a teacher label them.
 
@@ -333,9 +348,17 @@ def label(
     and the command says so.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
+
+    Labels of your own become such a file by
+    `distill label --from-file mine.xyz -o mine.h5 --labelled-by "wB97M-V/def2-TZVPD, ORCA 6.1"`
     """
     check_workers(workers)
     check_room(out)
+    if from_file or labelled_by or energy_key or forces_key:
+        label_from_files(source, from_file, out, labelled_by, (energy_key, forces_key))
+        return
+    if not source:
+        raise DistillError("There is nothing to label; give SMILES, files or sets by name.")
     from distill.data.label import label as label_all
     from distill.data.sampling import FORCE_FIELD, TEACHER, Sampling, chunks
     from distill.student.file import load_student
@@ -369,6 +392,30 @@ def label(
         console.print(f"{report.tasks_done_before} of {len(tasks)} batches were there already.")
     for reason, count in report.reasons.items():
         console.print(f"{count} left out: {reason}", highlight=False, markup=False)
+
+
+def label_from_files(
+    source: list[str] | None,
+    files: list[Path],
+    out: Path,
+    labelled_by: str,
+    keys: tuple[str | None, str | None],
+) -> None:
+    """What ``label --from-file`` does."""
+    if not files:
+        raise DistillError(
+            "--labelled-by, --energy-key and --forces-key are for --from-file; leave them out."
+        )
+    if source:
+        raise DistillError(f"With --from-file nothing is labelled; leave out {source[0]}.")
+    from distill.data.own_labels import write_own_labels
+    from distill.evaluate.label_keys import LabelKeys
+
+    written = write_own_labels(files, out, labelled_by, LabelKeys(*keys))
+    Console().print(
+        f"{written.geometries} geometries of {written.molecules} molecules are in {out}.",
+        highlight=False,
+    )
 
 
 @app.command()
@@ -473,7 +520,9 @@ def evaluate(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     data: Annotated[
         Path,
-        typer.Argument(help="A dataset (.h5), or an extended XYZ with energies and forces."),
+        typer.Argument(
+            help="A dataset (.h5), an extended XYZ with energies and forces, or a folder of these."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the report.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report in it.")] = False,
