@@ -11,9 +11,11 @@ import math
 import os
 import re
 import signal
+import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -72,7 +74,9 @@ class ASETeacher:
         self._options = {k: v for k, v in (options or {}).items() if k not in (OPTION, BOX)}
         self._by_geometry = depends_on_geometry(self._options)
         self._made_for = (0, 1)
-        self._calculator = self._new_calculator()
+        self._dtype: Any = None
+        with self._its_torch():
+            self._calculator = self._new_calculator()
         self._warn_of_unlisted_options()
 
     def label(self, geometries: Sequence[Atoms]) -> list[Label]:
@@ -81,7 +85,7 @@ class ASETeacher:
         labels = []
         for atoms in geometries:
             try:
-                with limited(self._limit):
+                with limited(self._limit), self._its_torch():
                     label = self._label(atoms)
             except BaseException as error:  # calculators raise what they like, SystemExit too
                 if isinstance(error, KeyboardInterrupt) and _from_the_keyboard():
@@ -120,6 +124,21 @@ class ASETeacher:
             except (PropertyNotImplementedError, KeyError):
                 pass  # a teacher without stress
         return Label.checked(atoms, energy, forces, stress)
+
+    @contextmanager
+    def _its_torch(self) -> Iterator[None]:
+        """MACE and others set torch's default type and count on it; students count on float32."""
+        torch = sys.modules.get("torch")
+        ours = torch.get_default_dtype() if torch else None
+        if torch and self._dtype is not None:
+            torch.set_default_dtype(self._dtype)
+        try:
+            yield
+        finally:
+            torch = sys.modules.get("torch")
+            if torch:
+                self._dtype = torch.get_default_dtype()
+                torch.set_default_dtype(ours or torch.float32)
 
     def _new_calculator(self) -> Any:
         given = ", ".join(f"{key}={value}" for key, value in self._options.items())

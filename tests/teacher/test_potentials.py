@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.lj import LennardJones
@@ -112,6 +113,21 @@ class CHGNetCalculator(Harmonic):
         np.linalg.inv(atoms.cell.array)
         assert atoms.pbc.all()
         return 0.0
+
+
+class OfOnePrecision(Harmonic):
+    """As MACE: sets torch's default type once, and computes in it."""
+
+    def __init__(self, default_dtype="float64"):
+        super().__init__()
+        import torch
+
+        torch.set_default_dtype(getattr(torch, default_dtype))
+
+    def more(self, atoms):
+        import torch
+
+        return float(torch.tensor(0.1)) - 0.1  # not 0 in float32
 
 
 class ByArgument(Harmonic):
@@ -218,6 +234,16 @@ def test_charge_and_spin_as_arguments(stand_ins: list[tuple[object, ...]]) -> No
         ("by argument", 0, 3, "UHF=2 Q=0"),
         ("by argument", 0, 1, "UHF=0 Q=0"),
     ]
+
+
+def test_torch_is_as_each_wants_it(stand_ins: list[tuple[object, ...]]) -> None:
+    precise = ASETeacher("ase:stand_in:OfOnePrecision")
+    plain = ASETeacher("ase:stand_in:OfOnePrecision", {"default_dtype": "float32"})
+    for _ in range(2):
+        assert torch.get_default_dtype() == torch.float32
+        exact, rounded = (t.label([water()])[0].energy for t in (precise, plain))
+        assert exact == pytest.approx(energy_of(water()) - 1000, abs=1e-12)
+        assert rounded - exact == pytest.approx(1.5e-9, rel=0.01)
 
 
 def test_another_charge_than_the_molecules_is_refused(
