@@ -124,7 +124,8 @@ TeacherOptions = Annotated[
         "--teacher-option",
         metavar="KEY=VALUE",
         help="For the teacher; may be repeated. DFT and any ASE calculator take "
-        "time-limit=SECONDS, for each geometry.",
+        "time-limit=SECONDS, for each geometry; an ASE calculator also periodic-box=Å, "
+        "charge={charge} and model=call:package.module:loader (docs/potentials.md).",
     ),
 ]
 Workers = Annotated[

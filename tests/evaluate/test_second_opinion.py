@@ -79,7 +79,7 @@ def test_the_command_tells_by_its_exit_code() -> None:
     assert result.exit_code == 0 and "agrees with its teacher" in result.output
     assert "trust" not in result.output.lower()
     # what the teacher itself is good for
-    assert "Errors are to the teacher" in result.output and "0.26 eV/Å off DFT" in result.output
+    assert "Errors are to the teacher" in result.output and "0.25 eV/Å off DFT" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "[O-]P(=O)([O-])[O-]"])
     assert result.exit_code == 1 and "1 of 2" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", "C[n+]1ccccc1C=NO"])

@@ -13,7 +13,7 @@ from distill.teacher.worth import agreement, teacher_of, worth
 @pytest.mark.parametrize(
     ("teacher", "said"),
     [
-        ("gfn2-xtb", "0.26 eV/Å off DFT"),
+        ("gfn2-xtb", "0.25 eV/Å off DFT"),
         ("gfn1-xtb", "0.22 eV/Å off DFT"),
         ("pyscf:r2scan-d4/def2-svp", "as good as its functional and basis set"),
         ("ase:mace.calculators:mace_off", "was not measured here"),
@@ -36,7 +36,7 @@ def test_the_commands_say_whom_they_agree_with(tmp_path: Path) -> None:
     found = json.loads(CliRunner().invoke(app, ["info", "tiny", "--json"]).stdout)
     assert "Errors are to the teacher" in found["agreement"]
     shown = " ".join(CliRunner().invoke(app, ["info", "tiny"]).stdout.split())
-    assert "Errors are to the teacher" in shown and "0.26 eV/Å off DFT" in shown
+    assert "Errors are to the teacher" in shown and "0.25 eV/Å off DFT" in shown
     frame = (
         "3\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-138.0\n"
         "O 0 0 0.119 0 0 0.1\nH 0 0.763 -0.477 0 0.2 0\nH 0 -0.763 -0.477 0 -0.2 -0.1\n"
