@@ -356,6 +356,11 @@ def label(
     check_workers(workers)
     check_room(out)
     if from_file or labelled_by or energy_key or forces_key:
+        if from_file and (teacher != "gfn2-xtb" or weights or teacher_option):
+            raise DistillError(
+                "With --from-file no teacher is asked; leave out --teacher and its options, or "
+                f"give {from_file[0]} without --from-file to have its geometries labelled."
+            )
         label_from_files(source, from_file, out, labelled_by, (energy_key, forces_key))
         return
     if not source:

@@ -306,6 +306,9 @@ CASES: dict[str, Case] = {
     "label own labels and others": (
         ("label", "CCO", "--from-file", "{source}", "-o", "{out}", "--labelled-by", "DFT"),
         file("w.xyz", xyz(LABELLED, OWN)), None, "leave out CCO"),
+    "label own labels by a teacher": (
+        ("label", "--from-file", "{source}", "-o", "{out}", "--labelled-by", "DFT", "--teacher",
+         "gfn1-xtb"), file("w.xyz", xyz(LABELLED, OWN)), None, "no teacher is asked"),
     "label by somebody": (
         ("label", "CCO", "-o", "{out}", "--labelled-by", "DFT"),
         file("w.xyz", xyz(WATER)), None, "are for --from-file"),

@@ -393,6 +393,18 @@ with open("molecule.engrad", "w") as file:
 """
 
 
+def test_a_run_of_xtb_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "xtb"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
+    program.chmod(0o755)
+    spec = "ase:distill.teacher.xtb_program:XTBProgram"
+    teacher = ASETeacher(spec, {"command": str(program), "time-limit": "0.5"})
+    (label,) = teacher.label([water()])
+    assert "it took longer than the 0.5 s of time-limit" in str(label.error)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
 @pytest.mark.parametrize("real", [False, True])
 def test_the_program_xtb(tmp_path: Path, real: bool) -> None:
     """Against tblite's own labels; by the real program where there is one."""
