@@ -205,7 +205,8 @@ def document(folder: Path, figures: Path) -> str:
         "# The shipped students",
         "Made by `make students` (`distill/pretrained/recipe.py` is the recipe), tabulated by "
         "`benchmarks/students.py`. The teacher is GFN2-xTB; no test drug shares a scaffold with "
-        "what was trained on.\n",
+        "what was trained on. All errors are to the teacher, [whose own]"
+        "(teachers.md#what-the-teachers-themselves-are-good-for) come on top.\n",
         f"{first['date']}, {first['machine']['cpu']}, torch {first['versions']['torch']}.\n",
         "## On the test set",
         f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K. Asked for "

@@ -5,10 +5,12 @@ from typing import Any
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from distill.elements import symbols
 from distill.student.file import FORMAT_VERSION
 from distill.student.student import Student
+from distill.teacher.worth import agreement, teacher_of
 
 LABELS = {
     "force_rmse": "force RMSE (eV/Å)",
@@ -36,6 +38,7 @@ def facts(student: Student) -> dict[str, Any]:
         "cutoff": config.cutoff,
         "format_version": student.card.get("format_version", FORMAT_VERSION),
         **{key: value for key, value in student.card.items() if key not in SHOWN_APART},
+        "agreement": agreement(teacher_of(student.card)),
     }
 
 
@@ -60,7 +63,7 @@ def card_tables(found: dict[str, Any], title: str) -> Group:
             judged[spaced(key)] = value
         elif isinstance(value, dict):
             sections[spaced(key)] = value
-        elif key not in ("size", "parameters", "elements", "cutoff", "format_version"):
+        elif key not in ("agreement", "size", "parameters", "elements", "cutoff", "format_version"):
             rows[spaced(key)] = value
     del sections["architecture"]
     for section, values in {"": rows, **sections}.items():
@@ -73,13 +76,13 @@ def card_tables(found: dict[str, Any], title: str) -> Group:
     if not judged:
         table.add_section()
         table.add_row("held out", "no errors are recorded")
-        return Group(table)
-    return Group(table, errors_table(judged))
+        return Group(table, Text(found["agreement"]))
+    return Group(table, errors_table(judged), Text(found["agreement"]))
 
 
 def errors_table(judged: dict[str, dict[str, Any]]) -> Table:
     """A column for each set of frames."""
-    table = Table("errors", title_style="bold")
+    table = Table("errors to its teacher", title_style="bold")
     for name in judged:
         table.add_column(escape(name), overflow="fold")
     for key in dict.fromkeys(key for errors in judged.values() for key in errors):

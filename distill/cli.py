@@ -124,7 +124,8 @@ TeacherOptions = Annotated[
         "--teacher-option",
         metavar="KEY=VALUE",
         help="For the teacher; may be repeated. DFT and any ASE calculator take "
-        "time-limit=SECONDS, for each geometry.",
+        "time-limit=SECONDS, for each geometry; an ASE calculator also periodic-box=Å, "
+        "charge={charge} and model=call:package.module:loader (docs/potentials.md).",
     ),
 ]
 Workers = Annotated[
@@ -300,14 +301,15 @@ def run(
 @app.command()
 def label(
     source: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
             "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
             "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
             "train, validation, test."
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="The dataset, FILE.h5.")],
     frames: Annotated[int, typer.Option(help="Geometries for each molecule.")] = 10,
     temperatures: Annotated[
@@ -352,6 +354,20 @@ def label(
     teacher: Teacher = "gfn2-xtb",
     weights: Weights = None,
     teacher_option: TeacherOptions = [],  # noqa: B006
+    from_file: Annotated[
+        list[Path],
+        typer.Option(
+            "--from-file",
+            help="No teacher is asked: the labels are in this extended XYZ or HDF5 of SPICE's "
+            "kind, or folder of them. May be repeated.",
+        ),
+    ] = [],  # noqa: B006
+    labelled_by: Annotated[
+        str,
+        typer.Option("--labelled-by", help="Of --from-file: method and program, for the record."),
+    ] = "",
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Makes geometries of molecules and has a teacher label them.
 
@@ -364,9 +380,22 @@ def label(
     and the command says so.
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
+
+    Labels of your own become such a file by
+    `distill label --from-file mine.xyz -o mine.h5 --labelled-by "wB97M-V/def2-TZVPD, ORCA 6.1"`
     """
     check_workers(workers)
     check_room(out)
+    if from_file or labelled_by or energy_key or forces_key:
+        if from_file and (teacher != "gfn2-xtb" or weights or teacher_option):
+            raise DistillError(
+                "With --from-file no teacher is asked; leave out --teacher and its options, or "
+                f"give {from_file[0]} without --from-file to have its geometries labelled."
+            )
+        label_from_files(source, from_file, out, labelled_by, (energy_key, forces_key))
+        return
+    if not source:
+        raise DistillError("There is nothing to label; give SMILES, files or sets by name.")
     from distill.data.label import label as label_all
     from distill.data.sampling import FORCE_FIELD, TEACHER, Sampling, chunks
     from distill.student.file import load_student
@@ -400,6 +429,30 @@ def label(
         console.print(f"{report.tasks_done_before} of {len(tasks)} batches were there already.")
     for reason, count in report.reasons.items():
         console.print(f"{count} left out: {reason}", highlight=False, markup=False)
+
+
+def label_from_files(
+    source: list[str] | None,
+    files: list[Path],
+    out: Path,
+    labelled_by: str,
+    keys: tuple[str | None, str | None],
+) -> None:
+    """What ``label --from-file`` does."""
+    if not files:
+        raise DistillError(
+            "--labelled-by, --energy-key and --forces-key are for --from-file; leave them out."
+        )
+    if source:
+        raise DistillError(f"With --from-file nothing is labelled; leave out {source[0]}.")
+    from distill.data.own_labels import write_own_labels
+    from distill.evaluate.label_keys import LabelKeys
+
+    written = write_own_labels(files, out, labelled_by, LabelKeys(*keys))
+    Console().print(
+        f"{written.geometries} geometries of {written.molecules} molecules are in {out}.",
+        highlight=False,
+    )
 
 
 @app.command()
@@ -510,7 +563,9 @@ def evaluate(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     data: Annotated[
         Path,
-        typer.Argument(help="A dataset (.h5), or an extended XYZ with energies and forces."),
+        typer.Argument(
+            help="A dataset (.h5), an extended XYZ with energies and forces, or a folder of these."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the report.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report in it.")] = False,
@@ -519,6 +574,7 @@ def evaluate(
 ) -> None:
     """Compares a student with labels it was not trained on.
 
+    The errors are to whoever labelled: they tell how well the student agrees with its teacher.
     Writes report.json (force_rmse, force_mae, force_r2, angular_error_deg, energy_mae_per_atom
     and everything else: by element, molecule and temperature, with percentiles), analysis.log
     (the same to read) and force_analysis.png and .svg, a figure of six panels.
@@ -547,6 +603,7 @@ def evaluate(
         f"{shown('energy_mae_per_atom', 5)} eV/atom. The report is in {out}.",
         highlight=False,
     )
+    Console().print(Text(report["agreement"]), soft_wrap=True)
     for hint in report["hints"]:
         Console(stderr=True).print(Text(hint, style="bold red"), soft_wrap=True)
 
@@ -565,11 +622,12 @@ def check(
     largest_fragment: LargestFragment = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Tells whether a student may be trusted on molecules, without a teacher.
+    """Tells whether a student agrees with its teacher on molecules, without asking the teacher.
 
     Another student is asked about eight geometries of each, from a force field's MD at 300 and
-    500 K. How far their forces differ is about how wrong the student is; where that is more than
-    0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1.
+    500 K. How far their forces differ is about how far the student is from its teacher; where that
+    is more than 0.2 eV/Å, the molecule needs labels of its own, and the exit code is 1. How good
+    the teacher is, is another matter: the last line tells what is known.
 
     Example: `distill check original "CC(=O)Nc1ccc(O)cc1"`
     """
@@ -578,6 +636,7 @@ def check(
 
     from distill.evaluate.second_opinion import second_for, second_opinion
     from distill.student.file import load_student
+    from distill.teacher.worth import agreement, teacher_of
 
     against = against or second_for(student)
     if against == student:
@@ -590,11 +649,17 @@ def check(
     for molecule in track(molecules, "Asking", console=watched, transient=True):
         found = second_opinion(*pair, molecule)
         doubtful += found.doubtful
-        verdict = found.problem or ("do not trust" if found.doubtful else "trust")
+        verdict = found.problem or (
+            "needs labels of its own" if found.doubtful else "agrees with its teacher"
+        )
         shown = "" if found.problem else f"{found.difference:.3f}"
         table.add_row(Text(found.name), str(found.atoms), shown, Text(verdict))
     console = Console()
     console.print(table)
+    told = agreement(teacher_of(pair[0].card))
+    if teacher_of(pair[0].card) != teacher_of(pair[1].card):
+        told = f"{student} and {against} have different teachers, who differ, too. {told}"
+    console.print(Text(told), soft_wrap=True)
     if doubtful:
         console.print(
             f"{doubtful} of {len(molecules)}: make a student of such a molecule with "
@@ -609,7 +674,8 @@ def info(
     student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Shows a student's card: what it is, who taught it, on what, and how far it is off.
+    """Shows a student's card: what it is, who taught it, on what, how far it is from its teacher,
+    and what is known of the teacher's own error.
 
     Example: `distill info tiny`
     """

@@ -66,6 +66,12 @@ def folder_with_test(folder: Path) -> Path:
     return water_dataset(folder).rename(folder / "labels" / "test.h5").parent
 
 
+def folder_of_a_run(folder: Path) -> Path:
+    labels = folder_with_test(folder)
+    (labels / "run.json").write_text("{}")
+    return labels
+
+
 def damaged_dataset(folder: Path) -> Path:
     return flipped(water_dataset(folder))
 
@@ -293,8 +299,24 @@ CASES: dict[str, Case] = {
     "train on damaged labels": (
         ("train", "{source}", "-o", "{out}"), damaged_dataset, None, "cut off or damaged"),
     "damaged student": (("info", "{source}"), damaged_student, None, "checksum"),
-    "evaluate a folder": (
-        ("evaluate", "{student}", "{source}", "-o", "{out}"), folder_with_test, None,
+    "label nothing": (("label", "-o", "{out}"), file("w.xyz", xyz(WATER)), None, "nothing to lab"),
+    "label own labels by nobody": (
+        ("label", "--from-file", "{source}", "-o", "{out}"), file("w.xyz", xyz(LABELLED, OWN)),
+        None, "not said who labelled; give --labelled-by"),
+    "label own labels and others": (
+        ("label", "CCO", "--from-file", "{source}", "-o", "{out}", "--labelled-by", "DFT"),
+        file("w.xyz", xyz(LABELLED, OWN)), None, "leave out CCO"),
+    "label own labels by a teacher": (
+        ("label", "--from-file", "{source}", "-o", "{out}", "--labelled-by", "DFT", "--teacher",
+         "gfn1-xtb"), file("w.xyz", xyz(LABELLED, OWN)), None, "no teacher is asked"),
+    "label by somebody": (
+        ("label", "CCO", "-o", "{out}", "--labelled-by", "DFT"),
+        file("w.xyz", xyz(WATER)), None, "are for --from-file"),
+    "label own labels that are a dataset": (
+        ("label", "--from-file", "{source}", "-o", "{out}", "--labelled-by", "DFT"), water_dataset,
+        None, "is a dataset of distill, labelled by"),
+    "evaluate a folder of a run": (
+        ("evaluate", "{student}", "{source}", "-o", "{out}"), folder_of_a_run, None,
         "is a folder; give a file in it: test.h5"),
     "evaluate by a key that is not there": (
         ("evaluate", "{student}", "{source}", "-o", "{out}", "--energy-key", "E"),

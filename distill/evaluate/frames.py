@@ -23,8 +23,8 @@ class LabelledFrame:
 
     name: its molecule. numbers (N,). positions (N, 3) Å. energy eV. forces (N, 3) eV/Å.
     cell (3, 3) Å, or None. pbc (3,) bool. temperature: K, NaN when unknown. source: how the
-    geometry was made, "" when unknown. charge: in e. molecule: the same for frames of the same
-    molecule where names do not tell, else "".
+    geometry was made, "" when unknown. charge: in e. spin: 2S+1. molecule: the same
+    for frames of the same molecule where names do not tell, else "".
     """
 
     name: str
@@ -38,10 +38,12 @@ class LabelledFrame:
     source: str = ""
     charge: int = 0
     molecule: str = ""
+    spin: int = 1
 
 
 def read_frames(path: str | Path, keys: LabelKeys | None = None) -> list[LabelledFrame]:
-    """All frames of a dataset (HDF5 of ``distill label``, or of SPICE) or an extended XYZ file.
+    """All frames of a dataset (HDF5 of ``distill label``, or of SPICE), an extended XYZ file, or a
+    folder of these.
 
     In an extended XYZ the molecule's name is taken from the frame's ``name`` or ``molecule`` field,
     else it is the chemical formula; ``temperature`` (K) and ``source`` are read where present.
@@ -49,10 +51,33 @@ def read_frames(path: str | Path, keys: LabelKeys | None = None) -> list[Labelle
     :mod:`distill.evaluate.label_keys`.
 
     Raises DistillError for a missing, empty or foreign file, and for frames without energies or
-    forces, or with those of more than one calculator.
+    forces, or with those of more than one calculator or, in a folder, teacher.
     """
-    frames, _ = read_labels(path, keys)
-    return frames if is_hdf5(Path(path)) else tell_apart(frames)
+    path = Path(path)
+    files = _files(path) if path.is_dir() and path.suffix != ".parts" else [path]
+    found = [read_labels(file, keys)[0] for file in files]
+    who = [labeller(file) for file in files]
+    if len(set(who)) > 1:
+        other = next(k for k in range(len(who)) if who[k] != who[0])
+        raise DistillError(
+            f"{files[0]} was labelled by {who[0] or 'somebody else'} and {files[other]} by "
+            f"{who[other] or 'somebody else'}; give the files of one teacher."
+        )
+    frames = [frame for part in found for frame in part]
+    # what has no teacher's name may have no molecules' names either
+    return frames if who[0] is not None or all(map(is_hdf5, files)) else tell_apart(frames)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files with labels in a folder that is not one of ``distill run``, whose files differ."""
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in LABELLED]
+    if not files or (folder / "run.json").is_file():
+        names = ", ".join(file.name for file in files[:8])
+        raise DistillError(
+            f"{folder} is a folder; give a file"
+            + (f" in it: {names}." if files else " with labels.")
+        )
+    return files
 
 
 def read_labels(
@@ -94,6 +119,18 @@ def is_hdf5(path: Path) -> bool:
     return path.is_dir() or path.suffix in (".h5", ".hdf5") or bool(h5py.is_hdf5(path))
 
 
+def labeller(path: str | Path) -> str | None:
+    """The name of the teacher in a dataset of ``distill label``; None where a file has none."""
+    path = Path(path)
+    if not is_hdf5(path):
+        return None
+    try:
+        with Dataset.open(path) as dataset:
+            return dataset.teacher.name
+    except DistillError:  # SPICE's
+        return None
+
+
 def check_frames(frames: Sequence[LabelledFrame], where: str) -> None:
     """Raise DistillError unless there are frames, each with atoms and finite numbers."""
     if not frames:
@@ -132,6 +169,7 @@ def _from_hdf5(path: Path) -> tuple[list[LabelledFrame], LabelKeys | None]:
                 temperature=float(molecule.temperature[k]),
                 source=str(molecule.source[k]),
                 charge=int(molecule.charge),
+                spin=int(molecule.spin),
             )
             for molecule in molecules
             for k in range(len(molecule))
@@ -170,6 +208,7 @@ def _from_atoms(atoms: ase.Atoms, keys: LabelKeys, which: str) -> LabelledFrame:
     periodic = bool(atoms.pbc.any())
     if periodic and abs(atoms.cell.volume) < 1e-6 and atoms.cell.rank < int(atoms.pbc.sum()):
         raise DistillError(f"{which} is periodic but has no cell; add its lattice.")
+    charge, spin = charge_and_spin(atoms, which)
     return LabelledFrame(
         name=str(atoms.info.get("name", atoms.info.get("molecule", ""))),
         numbers=atoms.numbers.copy(),
@@ -181,5 +220,6 @@ def _from_atoms(atoms: ase.Atoms, keys: LabelKeys, which: str) -> LabelledFrame:
         pbc=np.asarray(atoms.pbc, dtype=bool).copy(),
         temperature=temperature,
         source=str(atoms.info.get("source", "")),
-        charge=charge_and_spin(atoms, which)[0],
+        charge=charge,
+        spin=spin,
     )

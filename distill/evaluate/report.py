@@ -16,12 +16,13 @@ import torch
 
 from distill.errors import DistillError
 from distill.evaluate.figure import force_analysis
-from distill.evaluate.frames import LabelledFrame, read_frames
+from distill.evaluate.frames import LabelledFrame, labeller, read_frames
 from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import DIRECTION_THRESHOLD, compute_metrics
 from distill.evaluate.predict import Predictions, predict
 from distill.evaluate.units import hints
 from distill.student import Student
+from distill.teacher.worth import OWN, teacher_of, worth
 from distill.whole import check_writable, replace_safely
 
 # report.json comes last: where it is, the others are complete
@@ -57,7 +58,8 @@ def evaluate(
     record. batch: frames evaluated at once. threshold: eV/Å, smaller reference forces have no
     direction. keys: the names of energy and forces in an extended XYZ. The report has the keys of
     :func:`compute_metrics`, and configuration, timing, versions and machine; what is not defined is
-    None. Its ``hints`` are sentences on labels that look like another unit or sign.
+    None. Its ``hints`` are sentences on labels that look like another unit or sign; ``agreement``
+    says to whom the errors are, and what is known of the teacher's own.
 
     Raises DistillError when the data is unusable, an element is unknown to the student, or
     `out_dir` holds another report and `overwrite` is not set. Nothing is written in these cases.
@@ -67,6 +69,7 @@ def evaluate(
     clock = {"start": time.perf_counter()}
     check_writable(out_dir)
     frames = read_frames(data, keys) if isinstance(data, str | Path) else list(data)
+    labelled_by = labeller(data) if isinstance(data, str | Path) else None
     clock["read"] = time.perf_counter()
     predictions = predict(student, frames, batch=batch, progress=progress)
     clock["predict"] = time.perf_counter()
@@ -82,6 +85,7 @@ def evaluate(
     report = {
         **metrics,
         "hints": hints(predictions),
+        "agreement": _agreement(student, labelled_by),
         "units": {"force": "eV/Å", "energy": "eV/atom", "angle": "degrees", "temperature": "K"},
         "configuration": {
             "student": name or student.config.size,
@@ -148,6 +152,19 @@ def write_report(
     return report
 
 
+def _agreement(student: Student, labelled_by: str | None) -> str:
+    """Whose labels these are, and how good they are themselves."""
+    teacher = teacher_of(student.card)
+    if labelled_by in (None, OWN):
+        return f"Errors are to the labels, not to nature. The student's teacher: {worth(teacher)}"
+    if labelled_by == teacher:
+        return f"Errors are to the student's teacher, not to nature. {worth(teacher)}"
+    return (
+        f"Errors are to {labelled_by}, not to nature; the student's teacher is "
+        f"{teacher or 'not known'}. {worth(labelled_by)}"
+    )
+
+
 def provenance() -> dict[str, Any]:
     """When, where and with what: date, machine and versions."""
     versions: dict[str, str | None] = {"python": platform.python_version()}
@@ -180,6 +197,7 @@ def format_log(report: dict[str, Any]) -> str:
         "FORCE ANALYSIS",
         f"{report['n_frames']} frames, {report['n_molecules']} molecules, "
         f"{report['n_atoms']} atoms; forces in eV/Å, energies in eV per atom, angles in degrees.",
+        *([report["agreement"]] if "agreement" in report else []),
         *(f"BEWARE: {hint}" for hint in report.get("hints", [])),
         "",
         *_block(

@@ -1,8 +1,9 @@
-"""May a student be trusted on a molecule? Without a teacher, another student's opinion tells.
+"""Does a student agree with its teacher on a molecule? Without the teacher, another student tells.
 
 Students of one teacher that differ in size err differently where they have learned nothing, and
-alike nowhere: where their forces agree, both are right (query by committee: Seung, Opper,
-Sompolinsky, COLT 1992, 287). How well that ranks errors is measured by `benchmarks/uncertainty.py`.
+alike nowhere: where their forces agree, both are near their teacher (query by committee: Seung,
+Opper, Sompolinsky, COLT 1992, 287). How near the teacher is to nature they cannot tell. How
+well that ranks errors is measured by `benchmarks/uncertainty.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from distill.student.student import Student
 GEOMETRIES = Sampling(frames=8, temperatures=(300.0, 500.0), displaced=0.0)
 DOUBTFUL = 0.2
 """eV/Å. Chosen on 357 validation molecules for the students of before. `original`, `tiny` and
-`ultra-tiny` are wrong by more than 0.25 on 1, 3 and 16 of them, the second differs by more than
-this on all of these, and on 4, 2 and 22 others."""
+`ultra-tiny` are off their teacher by more than 0.25 on 1, 3 and 16 of them, the second differs by
+more than this on all of these, and on 4, 2 and 22 others."""
 
 
 def second_for(name: str) -> str:

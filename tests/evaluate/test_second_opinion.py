@@ -1,5 +1,7 @@
 """Two students that differ: the more, the more wrong they are."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -10,7 +12,7 @@ from distill.cli import app
 from distill.data.molecules import Molecule, from_smiles
 from distill.data.sampling import sample
 from distill.evaluate.second_opinion import GEOMETRIES, second_opinion
-from distill.student import Student
+from distill.student import Student, save_student
 from distill.teacher import TeacherSpec
 from distill_ase import StudentCalculator
 
@@ -76,11 +78,27 @@ def test_what_a_student_does_not_know_is_doubtful() -> None:
 
 def test_the_command_tells_by_its_exit_code() -> None:
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL])
-    assert result.exit_code == 0 and "do not trust" not in result.output
+    assert result.exit_code == 0 and "agrees with its teacher" in result.output
+    assert "trust" not in result.output.lower()
+    # what the teacher itself is good for
+    assert "Errors are to the teacher" in result.output and "0.25 eV/Å off DFT" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "[O-]P(=O)([O-])[O-]"])
     assert result.exit_code == 1 and "1 of 2" in result.output
+    result = CliRunner().invoke(app, ["check", "tiny", "C[n+]1ccccc1C=NO"])
+    assert result.exit_code == 1 and "needs labels of its own" in result.output
     result = CliRunner().invoke(app, ["check", "tiny", ETHANOL, "--against", "tiny"])
     assert result.exit_code == 2
+
+
+def test_students_of_two_teachers_differ_for_that_reason_too(tmp_path: Path) -> None:
+    other = load_student("ultra-tiny")
+    other.card["teacher"] = {**other.card["teacher"], "name": "pyscf:pbe/def2-svp"}
+    save_student(other, tmp_path / "dft.safetensors")
+    arguments = ["check", "tiny", "O", "--against", str(tmp_path / "dft.safetensors")]
+    told = CliRunner().invoke(app, arguments).output
+    assert "have different teachers, who differ, too" in " ".join(told.split())
+    arguments = ["check", str(tmp_path / "dft.safetensors"), "O", "--against", "tiny"]
+    assert "as good as its functional and basis set" in CliRunner().invoke(app, arguments).output
 
 
 def test_one_atom_has_no_forces_to_compare() -> None:

@@ -153,10 +153,10 @@ def test_an_element_the_calculator_lacks_is_named() -> None:
     [
         ("ase:ase.calculators.emt.EMT", {}, "write ase:package.module:Class"),
         ("ase:no_such_package.calc:Calc", {}, "cannot be imported .*PYTHONPATH"),
-        ("ase:ase.calculators.emt:EMTT", {}, "has no class 'EMTT'"),
-        ("ase:ase.calculators.emt:parameters", {}, "has no class 'parameters'"),
+        ("ase:ase.calculators.emt:EMTT", {}, "has no .EMTT.; check"),
+        ("ase:ase.calculators.emt:parameters", {}, "is no class or function"),
         ("ase:moody_calculator:Moody", {}, "no options .*'k'.*--teacher-option key=value"),
-        ("ase:tblite.ase:TBLite", {"charge": "x", "atoms": "y"}, "charge='x'.*--teacher-option"),
+        ("ase:tblite.ase:TBLite", {"charge": "x", "atoms": "y"}, "charge=x.*--teacher-option"),
         ("ase:moody_calculator:nothing", {}, "is no ASE calculator but makes a int"),
     ],
 )

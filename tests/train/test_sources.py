@@ -105,6 +105,8 @@ def test_no_file_counts_twice(dataset: Path, tmp_path: Path) -> None:
         files_of([dataset.parent], dataset)
     with pytest.raises(DistillError, match="holds no file with labels"):
         files_of([tmp_path])
+    assert len(read_frames(dataset.parent)) == len(read_frames(dataset))
+    (dataset.parent / "run.json").write_text("{}")
     with pytest.raises(DistillError, match=r"is a folder; give a file in it: methanol\.h5"):
         read_frames(dataset.parent)
 
