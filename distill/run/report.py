@@ -26,9 +26,9 @@ COLUMNS = {
 def results(
     job: Job, report: dict[str, Any], md: list[dict[str, Any]], origin: str
 ) -> dict[str, Any]:
-    """labels, learning_curve, seconds_per_label (None where unknown), molecules (name, smiles, atoms,
-    charge, labels, the errors on their frames of the check, md and its folder), run, and of one molecule
-    alone md."""
+    """labels, learning_curve, seconds_per_label (None where unknown), molecules (name, smiles,
+    atoms, charge, labels, the errors on their frames of the check, md and its folder), run, and of
+    one molecule alone md."""
     out = job.folder.path
     with Dataset.open(out / "dataset.h5") as dataset:
         labels, seconds = cost(dataset)
