@@ -198,7 +198,10 @@ CASES: dict[str, Case] = {
         RUN, file("nan.xyz", xyz(WATER.replace("0.59", "nan"))), None, "not a number"),
     "overlapping atoms": (
         RUN, file("overlap.xyz", xyz(WATER.replace("-0.76", "0.75"))), None, "two atoms overlap"),
-    "two molecules to run": (RUN, file("two.smi", "CO\nCCO\n"), None, "holds 2 molecules"),
+    "too many molecules to run": (
+        RUN, file("many.smi", "".join(f"{'C' * k}O\n" for k in range(1, 52))), None,
+        "holds 51 molecules, and `distill run` makes a student of 50 at most"),
+    "no labels to run with": ((*RUN, "--labels", "0"), smiles("CO"), None, "--labels is 0"),
     "one bad line of many": (LABEL, file("many.smi", "CO\nCCO\nC(C\n"), None, "line 3"),
     "salt": (LABEL, smiles("CC(=O)[O-].[Na+]"), None, "the drug alone: 'CC(=O)[O-]'"),
     "charge that is none": (

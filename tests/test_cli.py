@@ -69,7 +69,7 @@ def test_help_teaches(command: str) -> None:
 
 def test_help_shows_defaults() -> None:
     text = typed("run", "--help").output
-    for default in ("tiny", "10.0", "gfn2-xtb", "auto", "300.0"):
+    for default in ("tiny", "(10)", "gfn2-xtb", "auto", "300.0"):
         assert f"[default: {default}]" in text
     assert set(COMMANDS) <= set(typed("--help").output.split())
 

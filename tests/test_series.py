@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,9 @@ import mdtraj
 import numpy as np
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from distill import load_student
-from distill.cli import app
-from distill.data.dataset import Dataset
+from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write
 from distill.data.molecules import from_smiles
 from distill.data.sampling import Frame
 from distill.errors import DistillError
@@ -21,8 +20,12 @@ from distill.evaluate.frames import read_frames
 from distill.run import RunFolder, RunSettings, run
 from distill.run.check import frames_each, load_frames, save_frames
 from distill.run.folder import Clock
+from distill.run.job import Job
+from distill.run.labels import label_files
 from distill.run.molecules import Series, read_series, safe_names
+from distill.run.train import explorers_of
 from distill.student import Student
+from distill.train.grow import Growing
 
 SMI = "O water\nC[NH3+] base/acid\nCO methanol\n"
 
@@ -95,11 +98,32 @@ def test_all_bad_molecules_are_named(tmp_path: Path) -> None:
     assert "silane" in series.notes[0] and "nonsense" in series.notes[0]
 
 
-def test_too_many_molecules(tmp_path: Path) -> None:
-    source = series_file(tmp_path, "".join(f"{'C' * k}O a{k}\n" for k in range(1, 52)))
-    result = CliRunner().invoke(app, ["run", str(source), "-o", str(tmp_path / "out")])
-    assert result.exit_code == 2 and "`distill label`, then `distill train`" in result.stderr
-    assert not (tmp_path / "out").exists()
+# -- labels ---------------------------------------------------------------------------------------
+def test_explorers_share_what_is_still_to_be_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three left some labels behind, of which one geometry failed; then there are two."""
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    methanol = from_smiles("CO")
+    settings = RunSettings("CO", labels=20)
+    folder = RunFolder(tmp_path / "run", settings)
+    for k, count in enumerate((4, 5, 2)):
+        x = np.random.default_rng(k).normal(size=(count, 6, 3))
+        write(
+            folder.path / "work" / f"labels-{k}.h5",
+            TeacherRecord("gfn2-xtb", "tblite", True),
+            [MoleculeData("CO", "CO", 0, methanol.numbers, x, x[:, 0, 0], x, x[:, 0, 0],
+                          np.full(count, "none", dtype=object),
+                          failed_positions=x[:1], failed_reason=("no",))],
+        )  # fmt: skip
+    student = Student.untrained("ultra-tiny")
+    data = Growing(lambda: label_files(folder), student)
+    job = Job(settings, Series((methanol,)), folder, Clock(folder, 600.0), print, Console(), 3)
+    found = explorers_of(job, data, tmp_path / "none")
+    assert [one.labels for one in found] == [4 + 5, 5 + 4]  # 9 are left
+    assert [one.given for one in found] == [True, False]
+    done = replace(job, settings=replace(settings, labels=11))
+    assert explorers_of(done, data, tmp_path / "none") == []
 
 
 # -- the check ------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def run(
             settings.spec().load()  # a teacher that does not work must not leave a folder behind
         folder = RunFolder(out, settings)
         if folder.finished:
-            console.print(f"{out} is complete: see report.json and trajectory.dcd in it.")
+            console.print(f"{out} is complete: see report.json in it.")
             return
         clock = Clock(folder, settings.budget)
         job = Job(settings, series, folder, clock, folder.logger(console), console, workers)
