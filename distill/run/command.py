@@ -39,6 +39,8 @@ def run(
     """
     engine = md_engine()
     student, origin = starting_student(settings)
+    if settings.assistant not in ("auto", "none"):
+        load_student(settings.assistant)  # a wrong name is told now
     series = read_series(settings, student, skip_bad)
     with sole_user(out):
         if not (out / "run.json").is_file():

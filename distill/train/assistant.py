@@ -126,6 +126,11 @@ class Assistant:
     starts: Sequence[LabelledFrame] = ()
     rehearses: bool = True
 
+    def __post_init__(self) -> None:
+        student = load_student(self.name)
+        for frame in self.frames:
+            student.check_elements(frame.numbers)
+
     def rehearsed(self) -> Student:
         """The assistant, which knows the molecules from the cheap teacher where it can."""
         student = load_student(self.name)

@@ -84,7 +84,10 @@ def train_from_datasets(
             "teacher": asdict(labels.teacher),
         }
         helper = None
-        if assistant != "none" and (assistant != "auto" or not why_none(split.train)):
+        if assistant != "none" and config.devices > 1:
+            if assistant != "auto":
+                raise DistillError("An --assistant trains on one device; leave out --devices.")
+        elif assistant != "none" and (assistant != "auto" or not why_none(split.train)):
             if not budget_given:
                 config = replace(config, minutes=None, steps=STEPS[size])
             helper = Assistant(
