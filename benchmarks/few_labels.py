@@ -36,7 +36,7 @@ from distill.evaluate.predict import predict
 from distill.evaluate.report import provenance
 from distill.student import Student, load_student
 from distill.teacher.base import TeacherSpec
-from distill.train.assistant import FINE_TUNING, SHIPPED, STEPS, TAUGHT, Assistant, fitted, gently
+from distill.train.assistant import SHIPPED, STEPS, Assistant, fine_tuning, fitted, gently
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.graphs import graphs_of
 from distill.train.train import fit_reference, train
@@ -140,14 +140,12 @@ def students_of(frames: Frames, sets: dict[str, Any], shared: Path, seed: int = 
         for size in ("tiny", "ultra-tiny"):
             student = load_student(size)
             student.reference.copy_(teaching.reference)
-            config = TrainConfig(
-                steps=STEPS[size], learning_rate=TAUGHT * LEARNING_RATES[size], seed=seed
-            )
+            config = TrainConfig(steps=STEPS[size], learning_rate=LEARNING_RATES[size], seed=seed)
             own = graphs_of(lessons, student)
             student = train(student, own, [], Path(scratch) / size, config, progress=False)
             rows[size] = errors(student, sets)
         alone = load_student("tiny")
-        config = replace(gently(config, "tiny", FINE_TUNING), steps=500)
+        config = replace(gently(config, "tiny", fine_tuning(len(frames))), steps=500)
         alone = fitted(alone, frames, [], Path(scratch) / "alone", config, progress=False)
         rows["tiny, labels alone"] = errors(alone, sets)
     return rows

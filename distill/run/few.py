@@ -11,7 +11,6 @@ import math
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +29,10 @@ from distill.student.file import load_student, save_student
 from distill.student.student import Student
 from distill.train.assistant import (
     FEW,
-    FINE_TUNING,
     REAL,
     SHIPPED,
-    TAUGHT,
     Assistant,
+    fine_tuning,
     fitted,
     gently,
 )
@@ -187,7 +185,7 @@ class FewLabels:
         """The assistant, fine-tuned on these labels; the explorers walk with it from now on."""
         helper = self.assistant(frames)
         student = helper.rehearsed()
-        config = gently(helper.config, student.config.size, FINE_TUNING)
+        config = gently(helper.config, student.config.size, fine_tuning(len(frames)))
         folder = self.folder / f"with-{len(frames)}"
         student = fitted(student, frames, [], folder, config, progress=False)
         shutil.rmtree(folder, ignore_errors=True)
@@ -213,7 +211,6 @@ class FewLabels:
             folder = self.work / "train"
             minutes = min(LONGEST, minutes_until(job, TRAIN_END))
             config = config_for(job, minutes, folder)
-            config = replace(config, learning_rate=TAUGHT * config.learning_rate)
             student = train(
                 student, learned, held, folder, config, resume=(folder / "last.ckpt").is_file()
             )

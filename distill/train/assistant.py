@@ -52,15 +52,16 @@ REHEARSAL = (800, 0.3, 0.15)
 """Steps on the cheap labels, the part of the usual learning rate, and that of a budget in minutes;
 then ..."""
 FINE_TUNING = (400, 0.1, 0.07)
-"""... on the dear ones: at the whole rate, 25 labels made a student worse than none."""
+"""... on ten to 133 dear ones: at the whole rate, 25 labels made a student worse than none. Fewer
+labels want fewer steps, more labels more, up to ..."""
+STEPS_A_LABEL, MOST_STEPS = (40, 3), 1000
+"""... this: so many steps a label at first, and at last."""
 LONGEST = 2.0
 """Minutes for each of the two, however large the budget is."""
-STEPS = {"original": 400, "tiny": 5000, "ultra-tiny": 8000}
-"""Of the student, where no budget is given: about a minute on one core."""
+STEPS = {"tiny": 5000, "ultra-tiny": 8000}
+"""Of the small student, where no budget is given: about a minute on one core."""
 SHORT, SHORT_MINUTES = 1000, 5.0
 """A student's budget in steps or minutes: with less, all that the assistant does is less, too."""
-TAUGHT = 0.3
-"""The part of the usual learning rate for a student that starts from a shipped one."""
 REAL = 4
 """Times that each dear label counts among the free ones."""
 WILDEST = 30.0
@@ -78,8 +79,16 @@ def why_none(frames: Sequence[LabelledFrame]) -> str:
     return ""
 
 
+def fine_tuning(labels: int) -> tuple[int, float, float]:
+    """FINE_TUNING on so many labels."""
+    steps, rate, share = FINE_TUNING
+    few, many = STEPS_A_LABEL
+    wanted = min(MOST_STEPS, max(min(steps, few * labels), many * labels))
+    return wanted, rate, share * wanted / steps
+
+
 def gently(config: TrainConfig, size: str, part: tuple[int, float, float]) -> TrainConfig:
-    """Settings of REHEARSAL or FINE_TUNING for an assistant of a size, otherwise as in ``config``.
+    """Settings of a part, as REHEARSAL, for an assistant of a size, otherwise as in ``config``.
 
     Where that has minutes, the part has its share of them; where it has a few steps only, as a test
     has, the part is as much shorter.
@@ -158,7 +167,7 @@ class Assistant:
             return load_student(str(done))
         student = self.rehearsed()
         tell(f"The assistant {self.name} learns {len(self.frames)} labels.")
-        config = gently(self.config, student.config.size, FINE_TUNING)
+        config = gently(self.config, student.config.size, fine_tuning(len(self.frames)))
         folder = self.out / "fine-tuning"
         student = fitted(student, self.frames, valid, folder, config, self.progress)
         student.card = {

@@ -17,7 +17,14 @@ from distill.evaluate.predict import predict
 from distill.lock import sole_user
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
-from distill.train.assistant import FINE_TUNING, SHIPPED, STEPS, TAUGHT, Assistant, why_none
+from distill.train.assistant import (
+    FINE_TUNING,
+    SHIPPED,
+    STEPS,
+    Assistant,
+    fine_tuning,
+    why_none,
+)
 from distill.train.config import TrainConfig
 from distill.train.device import resolve_device
 from distill.train.finish import save_with_uncertainty
@@ -89,7 +96,9 @@ def train_from_datasets(
                 raise DistillError("An --assistant trains on one device; leave out --devices.")
         elif assistant != "none" and (assistant != "auto" or not why_none(split.train)):
             if not budget_given:
-                config = replace(config, minutes=None, steps=STEPS[size])
+                # `original` learns the labels itself
+                itself, count = fine_tuning(len(split.train))[0], STEPS.get(size)
+                config = replace(config, minutes=None, steps=count or itself)
             helper = Assistant(
                 SHIPPED if assistant == "auto" else assistant,
                 split.train, labels.teacher, out / "assistant", config, progress,
@@ -138,7 +147,7 @@ def with_assistant(
     else:
         teaching = helper.taught(split.valid)
         student.reference.copy_(teaching.reference)
-        frames, rate = helper.lessons(teaching), TAUGHT if start else 1.0
+        frames, rate = helper.lessons(teaching), 1.0
     config = replace(config, learning_rate=rate * config.learning_rate)
     if config.minutes is not None:  # it was meant for everything together
         spent = (time.monotonic() - began) / 60.0
