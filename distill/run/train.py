@@ -58,12 +58,14 @@ def explore_and_train(job: Job, student: Student, origin: str) -> None:
         save_student(student, latest)  # whoever taught it, better than a force field
     gather_parts(settings, job.folder)
     data = Growing(lambda: label_files(job.folder), student)
+    data.poll()
+    checkpoint = work / "train" / "last.ckpt"
+    resume = checkpoint.is_file()
     with Explorers(explorers_of(job, data, latest)) as running:
-        wait_for_labels(job, data, running)
+        if not resume:
+            wait_for_labels(job, data, running)
         if student.card.get("teacher", {}).get("name") != settings.teacher:
             fit_reference(student, [*data.train, *data.valid])
-        checkpoint = work / "train" / "last.ckpt"
-        resume = checkpoint.is_file()
         minutes = max((TRAIN_END * job.clock.budget - job.clock.spent()) / 60.0, 0.02)
         meanwhile = " while the student explores" if running.alive() else ""
         say(f"{len(data)} labels so far; training for {minutes:.1f} min{meanwhile}.")
@@ -91,7 +93,7 @@ def explore_and_train(job: Job, student: Student, origin: str) -> None:
 
 def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
     """The explorers of a run, which walk with ``student``; where the number of labels is given,
-    they share what is still to be labelled."""
+    they share what ``data`` lacks."""
     count = job.explorers()
     work = job.folder.path / "work"
     found = [
@@ -103,7 +105,6 @@ def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
     ]  # fmt: skip
     if job.settings.labels is None:
         return found
-    data.poll()
     left = shares(max(0, job.settings.labels - len(data)), count)
     return [replace(one, labels=one.count()[0] + share) for one, share in zip(found, left) if share]
 
