@@ -119,6 +119,7 @@ def test_explorers_share_what_is_still_to_be_labelled(
     student = Student.untrained("ultra-tiny")
     data = Growing(lambda: label_files(folder), student)
     job = Job(settings, Series((methanol,)), folder, Clock(folder, 600.0), print, Console(), 3)
+    data.poll()
     found = explorers_of(job, data, tmp_path / "none")
     assert [one.labels for one in found] == [4 + 5, 5 + 4]  # 9 are left
     assert [one.given for one in found] == [True, False]

@@ -92,14 +92,17 @@ def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
     write_json(out / "report.json", report)
     folder.mark("done")
     rmse, r2 = shown(report["force_rmse"], 4), shown(report["force_r2"], 5)
-    for one in report["molecules"] if not job.series.alone else ():
-        say(
-            f"{one['name']}: force RMSE {shown(one['force_rmse'], 4)} eV/Å with {one['labels']} "
-            f"labels; {one['md']['picoseconds']:.1f} ps of MD in {one['folder']}."
-        )
-    md = report["molecules"][0]["md"]
-    moved = f" {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day."
+    moved = ""
+    for one in report["molecules"]:
+        md = one["md"]
+        if job.series.alone:
+            moved = f"; {md['picoseconds']:.1f} ps of MD at {md['ns_per_day']:.2f} ns/day"
+        else:
+            say(
+                f"{one['name']}: force RMSE {shown(one['force_rmse'], 4)} eV/Å with "
+                f"{one['labels']} labels; {md['picoseconds']:.1f} ps of MD in {one['folder']}."
+            )
     say(
-        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on;"
-        f"{moved if job.series.alone else ''} All in {out}, after {job.clock.spent() / 60:.1f} min."
+        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on{moved}. All in {out}, after "
+        f"{job.clock.spent() / 60:.1f} min."
     )

@@ -56,12 +56,14 @@ def explore_and_train(job: Job, student: Student, origin: str) -> None:
         save_student(student, latest)  # whoever taught it, better than a force field
     gather_parts(settings, job.folder)
     data = Growing(lambda: label_files(job.folder), student)
+    data.poll()
     few = FewLabels(job, data, latest)
+    begun = (work / "train" / "last.ckpt").is_file()
     if not few.ready:
         with Explorers(explorers_of(job, data, latest)) as running:
-            if settings.minutes is not None or not few.are_few():
+            if not begun and (settings.minutes is not None or not few.are_few()):
                 wait_for_labels(job, data, running)
-            if not few.are_few():
+            if begun or not few.are_few():
                 train_meanwhile(job, data, running, student, origin, latest)
                 return
             few.learn(running)
@@ -97,7 +99,7 @@ def train_meanwhile(
 
 def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
     """The explorers of a run, which walk with ``student``; where the number of labels is given,
-    they share what is still to be labelled."""
+    they share what ``data`` lacks."""
     count = job.explorers()
     work = job.folder.path / "work"
     found = [
@@ -109,7 +111,6 @@ def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
     ]  # fmt: skip
     if job.settings.labels is None:
         return found
-    data.poll()
     left = shares(max(0, job.settings.labels - len(data)), count)
     return [replace(one, labels=one.count()[0] + share) for one, share in zip(found, left) if share]
 
