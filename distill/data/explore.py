@@ -101,12 +101,9 @@ class Explorer:
                 if self.labels is not None:
                     count = min(count, self.labels - good)
                 report = self.label(one, count, rng)
-                latest, tried = report.labelled, report.labelled + report.failed
-                good, failed, seconds_each = (
-                    good + latest,
-                    failed + report.failed,
-                    report.seconds_each,
-                )
+                latest, seconds_each = report.labelled, report.seconds_each
+                tried = latest + report.failed
+                good, failed = good + latest, failed + report.failed
                 trouble = 0 if tried else trouble + 1
             except DistillError:
                 before = failed

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write, write_part
+from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, join, write, write_part
 from distill.errors import DistillError
 from distill.evaluate.frames import read_frames
 
@@ -263,3 +264,25 @@ def test_ctrl_c_while_it_is_written(tmp_path: Path, rng: np.random.Generator) ->
     with pytest.raises(KeyboardInterrupt):
         write(path, TEACHER, interrupted())
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_seconds_of_labels(tmp_path: Path) -> None:
+    """They are kept; a file of before there were any takes them, with NaN for the older labels."""
+    path = tmp_path / "a.h5"
+    teacher = TeacherRecord("t", "1", True)
+    x = np.zeros((2, 3, 3))
+    old = MoleculeData("m", "O", 0, np.array([8, 1, 1]), x, x[:, 0, 0], x, x[:, 0, 0],
+                       np.full(2, "none", dtype=object))  # fmt: skip
+    write(path, teacher, [old])
+    with Dataset.open(path) as dataset:
+        assert dataset["m"].seconds is None
+    write(path, teacher, [replace(old, seconds=np.array([1.0, 2.0]))])
+    write(path, teacher, [old])
+    with Dataset.open(path) as dataset:
+        seconds = dataset["m"].seconds
+        assert seconds is not None and len(seconds) == len(dataset["m"]) == 6
+        np.testing.assert_array_equal(
+            np.isfinite(seconds), [False, False, True, True, False, False]
+        )
+        both = join([old, replace(old, seconds=np.array([1.0, 2.0])), dataset["m"]])
+    assert both.seconds is not None and np.isfinite(both.seconds).sum() == 4
