@@ -52,9 +52,9 @@ REHEARSAL = (800, 0.3, 0.15)
 """Steps on the cheap labels, the part of the usual learning rate, and that of a budget in minutes;
 then ..."""
 FINE_TUNING = (400, 0.1, 0.07)
-"""... on ten to 133 dear ones: at the whole rate, 25 labels made a student worse than none. Fewer
+"""... on ten to forty dear ones: at the whole rate, 25 labels made a student worse than none. Fewer
 labels want fewer steps, more labels more, up to ..."""
-STEPS_A_LABEL, MOST_STEPS = (40, 3), 1000
+STEPS_A_LABEL, MOST_STEPS = (40, 10), 1000
 """... this: so many steps a label at first, and at last."""
 LONGEST = 2.0
 """Minutes for each of the two, however large the budget is."""
