@@ -15,7 +15,6 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,7 +35,7 @@ from distill.evaluate.predict import predict
 from distill.evaluate.report import provenance
 from distill.student import Student, load_student
 from distill.teacher.base import TeacherSpec
-from distill.train.assistant import SHIPPED, STEPS, Assistant, fine_tuning, fitted, gently
+from distill.train.assistant import FINE_TUNING, SHIPPED, STEPS, Assistant, fitted
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.graphs import graphs_of
 from distill.train.train import fit_reference, train
@@ -134,19 +133,19 @@ def students_of(frames: Frames, sets: dict[str, Any], shared: Path, seed: int = 
         helper = Assistant(
             SHIPPED, frames, sets["record"], out, config, progress=False, starts=sets["pool"][:8]
         )
-        teaching = helper.taught([])
+        teaching = helper.taught()
         rows["original"] = errors(load_student(str(out / "student.safetensors")), sets)
-        lessons = helper.lessons(teaching)
+        free, dear = helper.lessons(teaching)
         for size in ("tiny", "ultra-tiny"):
             student = load_student(size)
             student.reference.copy_(teaching.reference)
             config = TrainConfig(steps=STEPS[size], learning_rate=LEARNING_RATES[size], seed=seed)
-            own = graphs_of(lessons, student)
+            own = graphs_of([*free, *dear], student)
             student = train(student, own, [], Path(scratch) / size, config, progress=False)
             rows[size] = errors(student, sets)
         alone = load_student("tiny")
-        config = replace(gently(config, "tiny", fine_tuning(len(frames))), steps=500)
-        alone = fitted(alone, frames, [], Path(scratch) / "alone", config, progress=False)
+        part = (500, FINE_TUNING[1], 0.0)
+        alone = fitted(alone, frames, [], Path(scratch) / "alone", part, config, progress=False)
         rows["tiny, labels alone"] = errors(alone, sets)
     return rows
 
@@ -158,7 +157,6 @@ def rehearsed(sets: dict[str, Any], folder: Path) -> None:
         SHIPPED, sets["pool"][:8], sets["record"], folder, config, progress=False,
         starts=sets["pool"][:8],
     ).rehearsed()  # fmt: skip
-    shutil.rmtree(folder / "rehearsal", ignore_errors=True)
 
 
 WHO = ("original", "tiny", "ultra-tiny", "tiny, labels alone")

@@ -83,7 +83,7 @@ def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
     # still one thread: where another process wants a core, two are thirty times slower than one
     if not (out / "report.json").is_file():
         held_out_check(job, student)
-        refit_uncertainty(job, student)
+    refit_uncertainty(job, student)
     report = json.loads((out / "report.json").read_text())
     student.card["held_out"] = {k: report[k] for k in HEADLINE}
     save_student(student, final)  # whatever the MD may come to

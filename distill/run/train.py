@@ -57,9 +57,9 @@ def explore_and_train(job: Job, student: Student, origin: str) -> None:
     gather_parts(settings, job.folder)
     data = Growing(lambda: label_files(job.folder), student)
     data.poll()
-    few = FewLabels(job, data, latest)
+    few = FewLabels(job, data, latest, student)
     begun = (work / "train" / "last.ckpt").is_file()
-    if not few.ready:
+    if not few.ready and not (few.folder.is_dir() and few.late() and len(data)):
         with Explorers(explorers_of(job, data, latest)) as running:
             if not begun and (settings.minutes is not None or not few.are_few()):
                 wait_for_labels(job, data, running)

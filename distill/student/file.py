@@ -66,6 +66,11 @@ def save_student(
         save_file(tensors, place, metadata={"distill": json.dumps(header)})
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two names or paths mean the same student."""
+    return one == other or Path(one).resolve() == Path(other).resolve()
+
+
 def student_path(name_or_path: str | Path) -> Path:
     """Where a shipped student or a user's file is; DistillError when there is none."""
     if str(name_or_path) in SHIPPED:

@@ -4,12 +4,14 @@ With a hundred labels of a molecule a small network is worse than one that knows
 has been nudged by them. So the shipped `original` is fine-tuned on the labels, gently, and labels
 as many geometries as the small student needs (S. I. Mirzadeh, M. Farajtabar, A. Li, N. Levine,
 A. Matsukawa, H. Ghasemzadeh, *Improved knowledge distillation via teacher assistant*, AAAI 34, 5191
-(2020)). Before that it learns the molecule from GFN2-xTB, which costs milliseconds a label: what is
-left to learn from the dear teacher is the difference. How good that is, by the number of labels:
-docs/few_labels.md.
+(2020)). Before that it rehearses: it learns the molecule from GFN2-xTB, which costs milliseconds a
+label, so that only the difference is left to learn from the dear teacher. How good that is, by the
+number of labels: docs/few_labels.md.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,32 +36,37 @@ from distill.train.hold_out import molecule_of
 from distill.train.progress import tell
 from distill.train.train import fit_reference, train
 
+AUTO, NONE = "auto", "none"
 SHIPPED = "original"
 WALKER = "tiny"
 """The shipped student whose MD makes the free geometries."""
 CHEAP = TeacherSpec("gfn2-xtb")
 FEW = 1000
-"""Labels: with more, those alone teach a small student as well (docs/few_labels.md)."""
-GEOMETRIES = 1500
-"""Free ones for one molecule; for several ..."""
-GEOMETRIES_OF_ALL = 3000
-"""... so many for all of them together."""
-CHEAP_ATOMS = 25_000
-"""In all the geometries of a molecule that the cheap teacher labels, half a minute's worth; ..."""
-CHEAP_LABELS = (100, 1000)
-"""... and no fewer and no more geometries than this."""
+"""Labels: where there are more, those alone teach the student."""
+GEOMETRIES, GEOMETRIES_OF_ALL = 1500, 3000
+"""Free geometries, at most: of one molecule, and of all together."""
+FREE_ATOMS = 100_000
+"""In all free geometries of a molecule, at most: half a minute of MD."""
+CHEAP_LABELS, CHEAP_COST = 1000, 1.25e6
+"""Geometries of a molecule that the cheap teacher labels, at most; and that number times the square
+of the number of atoms: half a minute's worth."""
 REHEARSAL = (800, 0.3, 0.15)
-"""Steps on the cheap labels, the part of the usual learning rate, and that of a budget in minutes;
-then ..."""
+"""Steps of the rehearsal at most, the part of the usual learning rate, and that of a budget in
+minutes."""
+STEPS_A_CHEAP_LABEL = 8
+"""Of the rehearsal, at most."""
 FINE_TUNING = (400, 0.1, 0.07)
-"""... on ten to forty dear ones: at the whole rate, 25 labels made a student worse than none. Fewer
-labels want fewer steps, more labels more, up to ..."""
+"""The same for ten to forty dear labels. At the whole rate, 25 labels made a student worse than
+none."""
 STEPS_A_LABEL, MOST_STEPS = (40, 10), 1000
-"""... this: so many steps a label at first, and at last."""
+"""Of the fine-tuning: steps a label where there are fewer than ten, and where there are more than
+forty; and the most."""
 LONGEST = 2.0
-"""Minutes for each of the two, however large the budget is."""
-STEPS = {"tiny": 5000, "ultra-tiny": 8000}
-"""Of the small student, where no budget is given: about a minute on one core."""
+"""Minutes of the rehearsal and of the fine-tuning, however large the budget is."""
+OVERHEAD = 0.15
+"""The part of a budget in minutes that free geometries and their labels take."""
+STEPS = {"original": 1000, "tiny": 5000, "ultra-tiny": 8000}
+"""Of the student, where no budget is given: a minute or two on one core."""
 SHORT, SHORT_MINUTES = 1000, 5.0
 """A student's budget in steps or minutes: with less, all that the assistant does is less, too."""
 REAL = 4
@@ -67,19 +74,23 @@ REAL = 4
 WILDEST = 30.0
 """eV/Å: where the assistant says more than that, it knows nothing."""
 
+Part = tuple[int, float, float]
 
-def why_none(frames: Sequence[LabelledFrame]) -> str:
-    """Why the labels alone teach the student; "" where an assistant is the better way."""
-    if len(frames) > FEW:
-        return f"{len(frames)} labels are enough without one"
+
+def why_not(frames: Sequence[LabelledFrame], student: Student) -> str:
+    """Why ``student`` cannot be an assistant for these labels; "" where it can."""
     if any(frame.cell is not None for frame in frames):
-        return "there is none for geometries with a periodic cell"
+        return "an assistant knows no periodic cell"
     if not by_molecule(frames):
-        return "a lone atom has one geometry"
+        return "lone atoms have one geometry each"
+    try:
+        student.check_elements(np.unique(np.concatenate([frame.numbers for frame in frames])))
+    except DistillError as error:
+        return str(error)
     return ""
 
 
-def fine_tuning(labels: int) -> tuple[int, float, float]:
+def fine_tuning(labels: int) -> Part:
     """FINE_TUNING on so many labels."""
     steps, rate, share = FINE_TUNING
     few, many = STEPS_A_LABEL
@@ -87,8 +98,15 @@ def fine_tuning(labels: int) -> tuple[int, float, float]:
     return wanted, rate, share * wanted / steps
 
 
-def gently(config: TrainConfig, size: str, part: tuple[int, float, float]) -> TrainConfig:
-    """Settings of a part, as REHEARSAL, for an assistant of a size, otherwise as in ``config``.
+def rehearsal(labels: int) -> Part:
+    """REHEARSAL on so many cheap labels."""
+    steps, rate, share = REHEARSAL
+    wanted = min(steps, STEPS_A_CHEAP_LABEL * labels)
+    return wanted, rate, share * wanted / steps
+
+
+def gently(config: TrainConfig, size: str, part: Part) -> TrainConfig:
+    """Settings of a part for an assistant of a size, otherwise as in ``config``, the student's.
 
     Where that has minutes, the part has its share of them; where it has a few steps only, as a test
     has, the part is as much shorter.
@@ -122,8 +140,8 @@ class Assistant:
     name: of a shipped student, or a student file. frames: the dear labels. config: that of the
     student to be taught, whose seed and device hold here, too; its minutes are for everything
     together. starts: frames, of which only the positions count, that the free geometries begin at;
-    where there are none, the labelled ones. rehearses: whether `original` learns from the cheap
-    teacher first.
+    where there are none, the labelled ones. Raises DistillError for labels that an assistant cannot
+    learn.
     """
 
     name: str
@@ -133,43 +151,46 @@ class Assistant:
     config: TrainConfig
     progress: bool = True
     starts: Sequence[LabelledFrame] = ()
-    rehearses: bool = True
 
     def __post_init__(self) -> None:
-        student = load_student(self.name)
-        for frame in self.frames:
-            student.check_elements(frame.numbers)
+        problem = why_not(self.frames, load_student(self.name))
+        if problem:
+            raise DistillError(f"{problem.rstrip('.')}; use --assistant none.")
+
+    @property
+    def size(self) -> str:
+        return load_student(self.name).config.size
 
     def rehearsed(self) -> Student:
         """The assistant, which knows the molecules from the cheap teacher where it can."""
         student = load_student(self.name)
         done, labels = self.out / "rehearsed.safetensors", self.out / "labels.npz"
-        if not self.rehearses or self.name != SHIPPED or self.teacher.name == CHEAP.name:
+        if self.name != SHIPPED or self.teacher.name == CHEAP.name:
             return student
         if done.is_file():
             return load_student(str(done))
         if not labels.is_file():
-            found = cheap_labels(self.geometries(), part_of_all(self.config))
-            if not found:
-                return student
-            save_frames(found, labels)
-        tell(f"The assistant {self.name} rehearses with {CHEAP.name}.")
-        config = gently(self.config, student.config.size, REHEARSAL)
-        found = load_frames(labels, self.starts or self.frames)
-        student = fitted(student, found, [], self.out / "rehearsal", config, self.progress)
+            save_frames(cheap_labels(self.geometries(), part_of_all(self.config)), labels)
+        found = load_frames(labels)
+        if not found:
+            return student
+        tell(f"The assistant {self.name} rehearses with {len(found)} labels of {CHEAP.name}.")
+        part = rehearsal(len(found))
+        student = fitted(student, found, [], self.out, part, self.config, self.progress)
         save_student(student, done)
         return student
 
-    def taught(self, valid: Sequence[LabelledFrame]) -> Student:
+    def taught(self, valid: Sequence[LabelledFrame] = ()) -> Student:
         """The assistant that has learned the dear labels; its card says how far it is off."""
         done = self.out / "student.safetensors"
         if done.is_file():
-            return load_student(str(done))
+            student = load_student(str(done))
+            if student.card["training_set"]["geometries"] == len(self.frames):
+                return student
         student = self.rehearsed()
         tell(f"The assistant {self.name} learns {len(self.frames)} labels.")
-        config = gently(self.config, student.config.size, fine_tuning(len(self.frames)))
-        folder = self.out / "fine-tuning"
-        student = fitted(student, self.frames, valid, folder, config, self.progress)
+        part = fine_tuning(len(self.frames))
+        student = fitted(student, self.frames, valid, self.out, part, self.config, self.progress)
         student.card = {
             "teacher": asdict(self.teacher),
             "training_set": {"geometries": len(self.frames), "started_from": self.name},
@@ -181,15 +202,28 @@ class Assistant:
         save_student(student, done)
         return student
 
-    def lessons(self, student: Student) -> list[LabelledFrame]:
-        """Free geometries with the taught assistant's labels, and the dear ones among them."""
-        file = self.out / "lessons.npz"
-        if not file.is_file():
-            save_frames(labelled_by(student, self.geometries()), file)
-        return [*load_frames(file, self.starts or self.frames), *(REAL * list(self.frames))]
+    def lessons(self, student: Student) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+        """Free geometries with the taught assistant's labels, and the dear ones, for a student to
+        learn; the same again after a stop."""
+        free, dear = self.out / "lessons.npz", self.out / "dear.npz"
+        if not free.is_file():
+            save_frames(self.frames, dear)
+            save_frames(list(labelled_by(student, self.geometries())), free)
+        return load_frames(free), REAL * load_frames(dear)
+
+    def minutes_for_student(self) -> float | None:
+        """What a budget in minutes leaves for the student; None where it has steps."""
+        if self.config.minutes is None:
+            return None
+        parts = [fine_tuning(len(self.frames))]
+        if (self.out / "rehearsed.safetensors").is_file():
+            parts.append(REHEARSAL)
+        used = sum(gently(self.config, self.size, part).minutes or 0.0 for part in parts)
+        return max(0.3 * self.config.minutes, (1.0 - OVERHEAD) * self.config.minutes - used)
 
     def card(self) -> dict[str, Any]:
-        """What a student's card says of its assistant."""
+        """What a student's card says of its assistant: ``labels`` it has learned, its errors on
+        those held out."""
         done = self.out / "student.safetensors"
         found = {"started_from": self.name, "labels": len(self.frames)}
         if done.is_file():  # not where the student has learned the labels itself
@@ -201,24 +235,29 @@ class Assistant:
         file = self.out / "geometries.npz"
         if not file.is_file():
             molecules = by_molecule(self.starts or self.frames)
-            each = min(GEOMETRIES, GEOMETRIES_OF_ALL // len(molecules))
-            each = max(4, round(part_of_all(self.config) * each))
             walker = load_student(WALKER)
-            found = [
-                frame
-                for k, own in enumerate(molecules)
-                for frame in free_geometries(walker, own, each, self.config.seed + k)
-            ]
+            if why_not(self.frames, walker):
+                walker = load_student(self.name)
+            found = []
+            for k, own in enumerate(molecules):
+                each = min(
+                    GEOMETRIES,
+                    GEOMETRIES_OF_ALL // len(molecules),
+                    FREE_ATOMS // len(own[0].numbers),
+                )
+                each = max(4, round(part_of_all(self.config) * each))
+                found += free_geometries(walker, own, each, self.config.seed + k)
             save_frames(found, file)
-        return load_frames(file, self.starts or self.frames)
+        return load_frames(file)
 
 
 def by_molecule(frames: Sequence[LabelledFrame]) -> list[list[LabelledFrame]]:
-    """The frames of each molecule of two atoms or more."""
-    found: dict[str, list[LabelledFrame]] = {}
+    """The frames of each molecule of two atoms or more, its atoms being in one order."""
+    found: dict[tuple[object, ...], list[LabelledFrame]] = {}
     for frame in frames:
         if len(frame.numbers) > 1:
-            found.setdefault(molecule_of(frame), []).append(frame)
+            key = molecule_of(frame), frame.charge, frame.spin, frame.numbers.tobytes()
+            found.setdefault(key, []).append(frame)
     return list(found.values())
 
 
@@ -226,7 +265,7 @@ def cheap_labels(free: Sequence[LabelledFrame], part: float = 1.0) -> list[Label
     """Some of the geometries with the cheap teacher's labels; none where it is not installed.
     part: of the usual number of them.
 
-    A molecule with an unpaired electron has none: labels do not say its multiplicity.
+    Molecules with unpaired electrons are left out: what they need is not the cheap teacher's word.
     """
     try:
         teacher = CHEAP.load()
@@ -235,11 +274,11 @@ def cheap_labels(free: Sequence[LabelledFrame], part: float = 1.0) -> list[Label
     found = []
     for own in by_molecule(free):
         first = own[0]
-        if (int(first.numbers.sum()) - first.charge) % 2:
+        if (int(first.numbers.sum()) - first.charge) % 2 or first.spin != 1:
             continue
-        count = int(np.clip(CHEAP_ATOMS // len(first.numbers), *CHEAP_LABELS))
+        most = min(CHEAP_LABELS, CHEAP_COST / len(first.numbers) ** 2)
         # of a set of molecules no more than their share
-        count = min(len(own), max(1, round(part * count * len(own) / len(free))))
+        count = min(len(own), max(1, round(part * most * len(own) / len(free))))
         own = [own[k] for k in np.linspace(0, len(own) - 1, count).astype(int)]
         info = {"charge": first.charge, "spin": 1}
         labels = teacher.label([Atoms(f.numbers, f.positions, info=info) for f in own])
@@ -256,30 +295,59 @@ def fitted(
     frames: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     out: Path,
+    part: Part,
     config: TrainConfig,
     progress: bool,
 ) -> Student:
-    """Trains ``student`` on frames, in the folder ``out``; goes on where a stopped call was."""
+    """Trains ``student`` on frames, gently; in a folder in ``out``, where a stopped call goes on,
+    and which goes at the end."""
+    config = gently(config, student.config.size, part)
+    # other labels, or other settings, begin anew
+    folder = out / f"{len(frames)}-labels-{config.steps or 'timed'}-{part[0]}"
+    fit_what_is_left(student, frames)
     own, others = graphs_of(frames, student), graphs_of(valid, student)
-    fit_reference(student, own)
-    resume = (out / "last.ckpt").is_file()
-    return train(student, own, others, out, config, resume=resume, progress=progress)
+    resume = (folder / "last.ckpt").is_file()
+    student = train(student, own, others, folder, config, resume=resume, progress=progress)
+    shutil.rmtree(folder, ignore_errors=True)
+    return student
 
 
-def labelled_by(student: Student, frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
-    """Frames with a student's energies and forces, without those where it knows nothing."""
-    if not kernels.available():
-        found = predict(student, frames, progress=False)
-        forces = np.split(found.forces_pred, np.cumsum(found.n_atoms)[:-1])
-        answers = list(zip(found.energy_pred, forces, strict=True))
-    else:
-        kernel = KernelStudent(student)
-        answers = []
-        for frame in frames:
-            answer = kernel.evaluate(frame.positions, frame.numbers)
-            answers.append((answer.energies.sum(), answer.forces))
-    return [
-        replace(frame, energy=float(energy), forces=np.asarray(force, dtype=float))
-        for frame, (energy, force) in zip(frames, answers, strict=True)
-        if np.isfinite(energy) and np.abs(force).max() < WILDEST
+def fit_what_is_left(student: Student, frames: Sequence[LabelledFrame]) -> None:
+    """Sets the reference energies so that a student which knows much need not unlearn it: to the
+    least-squares fit of what its network leaves of the energies."""
+    student.latent = None
+    student.reference.zero_()
+    left = [
+        replace(frame, energy=frame.energy - energy)
+        for frame, (energy, _) in zip(frames, answers(student, frames), strict=True)
+        if np.isfinite(energy)
     ]
+    fit_reference(student, graphs_of(left or frames, student))
+
+
+def labelled_by(student: Student, frames: Sequence[LabelledFrame]) -> Iterator[LabelledFrame]:
+    """Frames with a student's energies and forces, without those where it knows nothing."""
+    for frame, (energy, forces) in zip(frames, answers(student, frames), strict=True):
+        if np.isfinite(energy) and np.abs(forces).max() < WILDEST:
+            yield replace(frame, energy=energy, forces=forces)
+
+
+def answers(
+    student: Student, frames: Sequence[LabelledFrame]
+) -> Iterator[tuple[float, np.ndarray]]:
+    """A student's energy (eV) and forces (N, 3) (eV/Å) for each frame without a cell; the energy is
+    not a number where the student gives none."""
+    kernel = KernelStudent(student) if kernels.available() else None
+    student = copy(student)
+    student.card = {}  # it may have learned no such charge yet
+    for frame in frames:
+        if kernel is not None:
+            found = kernel.evaluate(frame.positions, frame.numbers)
+            yield float(found.energies.sum()), np.array(found.forces, dtype=float)
+            continue
+        try:
+            one = predict(student, [frame], progress=False)
+        except DistillError:
+            yield np.nan, np.full(frame.positions.shape, np.nan)
+        else:
+            yield float(one.energy_pred[0]), one.forces_pred

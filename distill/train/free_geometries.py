@@ -16,7 +16,6 @@ from distill.data.molecules import geometry_problem
 from distill.data.student_md import student_md
 from distill.evaluate.frames import LabelledFrame
 from distill.student.student import Student
-from distill.train.hold_out import molecule_of
 from distill.whole import whole_file
 
 TEMPERATURES = (300.0, 400.0, 500.0, 600.0, 700.0, 300.0, 500.0, 700.0)
@@ -34,10 +33,10 @@ FREE = "free"
 def free_geometries(
     student: Student, frames: Sequence[LabelledFrame], count: int, seed: int
 ) -> list[LabelledFrame]:
-    """At most ``count`` geometries of the one molecule that ``frames`` are of, without labels.
+    """``count`` geometries of the one molecule that ``frames`` are of; energies and forces are 0.
 
-    The walks are MD of ``student`` (Langevin, 1 fs) from frames chosen by chance. Their energies
-    and forces are not a number (NaN). Fewer come back when the molecule came apart.
+    The walks are MD of ``student`` (Langevin, 1 fs) from frames chosen by chance. Where the
+    molecule comes apart, displaced frames take the place of what is missing.
     """
     rng = np.random.default_rng(seed)
     walks = min(len(TEMPERATURES), count)
@@ -52,55 +51,52 @@ def free_geometries(
         equilibration=EQUILIBRATION,
         seed=seed,
     )
-    found = [frame for walk in taken for frame in walk][:count]
-    moved = set(rng.permutation(len(found))[: round(DISPLACED * len(found))].tolist())
-    free = []
-    for k, frame in enumerate(found):
-        positions = frame.positions
-        if k in moved:
-            positions = displaced(positions, DISPLACEMENT, rng)
-        if not geometry_problem(positions):
-            nothing = np.full(positions.shape, np.nan)
-            free.append(
-                replace(
-                    frames[0], positions=positions, energy=np.nan, forces=nothing, source=FREE,
-                    temperature=frame.temperature,
-                )
-            )  # fmt: skip
-    return free
+    found = [frame.positions for walk in taken for frame in walk][:count]
+    moved = rng.permutation(len(found))[: round(DISPLACED * len(found))]
+    for k in moved.tolist():
+        found[k] = displaced(found[k], DISPLACEMENT, rng)
+    missing = rng.integers(len(frames), size=count - len(found))
+    found += [displaced(frames[k].positions, DISPLACEMENT, rng) for k in missing.tolist()]
+    nothing = np.zeros(frames[0].positions.shape)
+    return [
+        replace(frames[0], positions=positions, energy=0.0, forces=nothing, source=FREE,
+                temperature=float("nan"))
+        for positions in found
+        if not geometry_problem(positions)
+    ]  # fmt: skip
 
 
 def save_frames(frames: Sequence[LabelledFrame], path: Path) -> None:
-    """Labelled frames as one npz, whole or not at all; see :func:`load_frames`."""
-    names = list(dict.fromkeys(map(molecule_of, frames)))
-    index = {name: k for k, name in enumerate(names)}
+    """Labelled frames without a cell as one npz, whole or not at all."""
+    empty = np.zeros((0, 3))
     with whole_file(path) as place:
         np.savez(
             place,
-            names=np.array(names),
-            molecule=np.array([index[molecule_of(frame)] for frame in frames]),
-            positions=np.concatenate([frame.positions for frame in frames]),
-            forces=np.concatenate([frame.forces for frame in frames]),
-            energy=np.array([frame.energy for frame in frames]),
+            name=np.array([frame.name for frame in frames], dtype=np.str_),
+            molecule=np.array([frame.molecule for frame in frames], dtype=np.str_),
+            charge=np.array([frame.charge for frame in frames], dtype=int),
+            spin=np.array([frame.spin for frame in frames], dtype=int),
+            energy=np.array([frame.energy for frame in frames], dtype=float),
+            atoms=np.array([len(frame.numbers) for frame in frames], dtype=int),
+            numbers=np.concatenate([empty[:, 0], *(f.numbers for f in frames)]).astype(int),
+            positions=np.concatenate([empty, *(frame.positions for frame in frames)]),
+            forces=np.concatenate([empty, *(frame.forces for frame in frames)]),
         )
 
 
-def load_frames(path: Path, like: Sequence[LabelledFrame]) -> list[LabelledFrame]:
-    """Inverse of :func:`save_frames`; ``like`` has a frame at least of each molecule."""
-    first: dict[str, LabelledFrame] = {}
-    for frame in like:
-        first.setdefault(molecule_of(frame), frame)
-    found, atom = [], 0
+def load_frames(path: Path) -> list[LabelledFrame]:
+    """What :func:`save_frames` has kept; temperatures and sources are not."""
     with np.load(path) as stored:
-        names, positions, forces = (stored[key] for key in ("names", "positions", "forces"))
-        for k, energy in zip(stored["molecule"], stored["energy"], strict=True):
-            frame = first[str(names[k])]
-            atoms = slice(atom, atom + len(frame.numbers))
-            found.append(
-                replace(
-                    frame, positions=positions[atoms], forces=forces[atoms], energy=float(energy),
-                    source=FREE, temperature=float("nan"),
-                )
-            )  # fmt: skip
-            atom = atoms.stop
-    return found
+        cuts = np.cumsum(stored["atoms"])[:-1]
+        numbers, positions, forces = (
+            np.split(stored[key], cuts) for key in ("numbers", "positions", "forces")
+        )
+        return [
+            LabelledFrame(
+                str(name), numbers[k], positions[k], float(energy), forces[k],
+                charge=int(charge), spin=int(spin), molecule=str(molecule),
+            )
+            for k, (name, energy, charge, spin, molecule) in enumerate(
+                zip(*(stored[key] for key in ("name", "energy", "charge", "spin", "molecule")))
+            )
+        ]  # fmt: skip

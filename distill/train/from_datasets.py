@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -15,15 +14,20 @@ from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
 from distill.lock import sole_user
-from distill.student.file import load_student, save_student
+from distill.student.config import SIZES
+from distill.student.file import load_student, same, save_student
 from distill.student.student import Student
 from distill.train.assistant import (
+    AUTO,
+    FEW,
     FINE_TUNING,
+    NONE,
     SHIPPED,
     STEPS,
     Assistant,
     fine_tuning,
-    why_none,
+    fit_what_is_left,
+    why_not,
 )
 from distill.train.config import TrainConfig
 from distill.train.device import resolve_device
@@ -46,7 +50,7 @@ def train_from_datasets(
     resume: bool = False,
     progress: bool = True,
     keys: LabelKeys | None = None,
-    assistant: str = "none",
+    assistant: str = NONE,
     budget_given: bool = True,
 ) -> Student:
     """Trains a student of a named size, or ``start``, into the folder ``out``.
@@ -82,6 +86,7 @@ def train_from_datasets(
         else:
             check_valid(labels.frames, labels.valid, str(valid))
             split = Split(labels.frames, labels.valid, f"the file {valid.name}")
+        helper = helper_for(assistant, student, start, split, labels.teacher, out, config, resume)
         settings = {
             "size": size,
             "start": start,
@@ -89,29 +94,23 @@ def train_from_datasets(
             "valid": valid.name if valid else None,
             "geometries": [len(split.train), len(split.valid)],
             "teacher": asdict(labels.teacher),
+            "assistant": helper.name if helper else NONE,
         }
-        helper = None
-        if assistant != "none" and config.devices > 1:
-            if assistant != "auto":
-                raise DistillError("An --assistant trains on one device; leave out --devices.")
-        elif assistant != "none" and (assistant != "auto" or not why_none(split.train)):
-            if not budget_given:
-                # `original` learns the labels itself
-                itself, count = fine_tuning(len(split.train))[0], STEPS.get(size)
-                config = replace(config, minutes=None, steps=count or itself)
-            helper = Assistant(
-                SHIPPED if assistant == "auto" else assistant,
-                split.train, labels.teacher, out / "assistant", config, progress,
-            )  # fmt: skip
-            settings["assistant"] = helper.name
         open_folder(out, settings, resume)
+        budget = config
         if helper is None:
             train_graphs = graphs_of(split.train, student)
             taught = student.card.get("teacher", {}).get("name") if start else None
             if taught in (None, OWN) or taught != labels.teacher.name:
                 fit_reference(student, train_graphs)
         else:
-            student, train_graphs, config = with_assistant(helper, student, split, start, config)
+            start = start or (SHIPPED if size == SHIPPED else None)
+            if not budget_given:
+                itself = start is not None and same(helper.name, start)
+                steps = fine_tuning(len(split.train))[0] if itself else STEPS[size]
+                budget = replace(config, minutes=None, steps=steps)
+            helper = replace(helper, config=budget, progress=progress)
+            student, train_graphs, config = with_assistant(helper, student, split, start, budget)
         valid_graphs = graphs_of(split.valid, student)
         # a run that was stopped before its first checkpoint starts anew
         resume = resume and (out / "last.ckpt").is_file()
@@ -119,40 +118,74 @@ def train_from_datasets(
             student, train_graphs, valid_graphs, out, config, resume=resume, progress=progress
         )
         if first_rank():
-            student.card = card(labels.teacher, split, config, start)
+            student.card = card(labels.teacher, split, budget, start)
             if helper:
                 student.card["assistant"] = helper.card()
             finish(student, train_graphs, valid_graphs, split, out / "student.safetensors")
     return student
 
 
-def with_assistant(
-    helper: Assistant,
+def helper_for(
+    wanted: str,
     student: Student,
-    split: Split,
     start: str | None,
+    split: Split,
+    teacher: TeacherRecord,
+    out: Path,
     config: TrainConfig,
-) -> tuple[Student, list[Graph], TrainConfig]:
-    """The student to be trained, what it shall learn, and how, when an assistant teaches it.
+    resume: bool,
+) -> Assistant | None:
+    """The assistant that the user wants; with "auto" the one that a run to be resumed has, or where
+    labels are few and it can learn them, the shipped one.
 
-    A student of the assistant's own size that starts from it is the assistant: it learns the labels
-    itself, gently.
+    A student that starts from one of the assistant's size, or one that this teacher has taught
+    already, is its own assistant: it learns the labels itself.
     """
-    began = time.monotonic()
-    size = student.config.size
-    if helper.name == (start or size):
-        student = helper.rehearsed()
-        frames, rate = list(split.train), FINE_TUNING[1]
-        fit_reference(student, graphs_of(frames, student))
+    if wanted == AUTO and resume:
+        wanted = noted(out).get("assistant", AUTO)
+    if wanted == NONE:
+        return None
+    if wanted == AUTO:
+        known = student.card.get("teacher", {}).get("name") == teacher.name
+        own = start not in (None, *SIZES) and (known or student.config.size == SHIPPED)
+        wanted = start if start and own else SHIPPED
+        if (
+            len(split.train) > FEW
+            or config.devices > 1
+            or why_not([*split.train, *split.valid], load_student(wanted))
+        ):
+            return None
+    elif config.devices > 1:
+        raise DistillError("An --assistant trains on one device; leave out --devices.")
+    return Assistant(wanted, split.train, teacher, out / "assistant", config)
+
+
+def with_assistant(
+    helper: Assistant, student: Student, split: Split, start: str | None, config: TrainConfig
+) -> tuple[Student, list[Graph], TrainConfig]:
+    """The student to be trained, what it shall learn, and how, when an assistant teaches it."""
+    if start and same(helper.name, start):  # it is its own
+        student, frames = helper.rehearsed(), list(split.train)
+        fit_what_is_left(student, frames)
+        config = replace(config, learning_rate=FINE_TUNING[1] * config.learning_rate)
     else:
         teaching = helper.taught(split.valid)
         student.reference.copy_(teaching.reference)
-        frames, rate = helper.lessons(teaching), 1.0
-    config = replace(config, learning_rate=rate * config.learning_rate)
-    if config.minutes is not None:  # it was meant for everything together
-        spent = (time.monotonic() - began) / 60.0
-        config = replace(config, minutes=max(0.3 * config.minutes, config.minutes - spent))
+        free, dear = helper.lessons(teaching)
+        frames = [*free, *dear]
+        minutes = helper.minutes_for_student()
+        if minutes is not None:
+            config = replace(config, minutes=minutes)
     return student, graphs_of(frames, student), config
+
+
+def noted(out: Path) -> dict[str, Any]:
+    """The settings of the run in a folder; a run of an earlier version had no assistant."""
+    try:
+        found = json.loads((out / "train.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {"assistant": NONE, **found} if isinstance(found, dict) else {}
 
 
 def finish(
@@ -192,7 +225,7 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
         raise DistillError(f"{out} is a file; give a folder for the student (-o).")
     if resume:
         try:
-            found = json.loads(file.read_text())
+            found = {"assistant": NONE, **json.loads(file.read_text())}
             different = [key for key in settings if found.get(key) != settings[key]]
         except (OSError, ValueError, AttributeError) as error:
             raise DistillError(

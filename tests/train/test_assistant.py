@@ -18,14 +18,15 @@ from distill.evaluate.frames import LabelledFrame
 from distill.teacher.base import TeacherSpec
 from distill.teacher.xtb import XTBTeacher
 from distill.train.assistant import (
-    FEW,
     FINE_TUNING,
     LONGEST,
+    by_molecule,
     cheap_labels,
     fine_tuning,
+    fit_what_is_left,
     gently,
     labelled_by,
-    why_none,
+    why_not,
 )
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.free_geometries import DISPLACED, free_geometries, load_frames, save_frames
@@ -56,12 +57,12 @@ def labels(data: MoleculeData, path: Path, which: slice) -> Path:
     return path
 
 
-def test_when_an_assistant_is_the_better_way() -> None:
-    few = [frame_of("m", [1, 1])] * 3
-    assert why_none(few) == ""
-    assert "enough" in why_none([frame_of("m", [1, 1])] * (FEW + 1))
-    assert "cell" in why_none([*few, frame_of("m", [1, 1], cell=np.eye(3))])
-    assert "lone atom" in why_none([frame_of("m", [1])] * 3)
+def test_what_an_assistant_cannot_learn() -> None:
+    student = load_student("tiny")
+    assert why_not([frame_of("m", [1, 1])] * 3, student) == ""
+    assert "cell" in why_not([frame_of("m", [1, 1], cell=np.eye(3))], student)
+    assert "lone atoms" in why_not([frame_of("m", [1])] * 3, student)
+    assert "Si" in why_not([frame_of("m", [1, 14])], student)
 
 
 def test_its_trainings_keep_to_the_budget() -> None:
@@ -83,7 +84,7 @@ def test_free_geometries_are_of_the_molecule_and_beside_it(ethanol: MoleculeData
     )
     free = free_geometries(load_student("tiny"), [frame], 80, seed=1)
     again = free_geometries(load_student("tiny"), [frame], 80, seed=1)
-    assert len(free) == 80 and all(np.isnan(f.energy) and np.isnan(f.forces).all() for f in free)
+    assert len(free) == 80 and not any(f.energy or f.forces.any() for f in free)
     assert all((a.positions == b.positions).all() for a, b in zip(free, again, strict=True))
     # hydrogens of MD at 700 K are within 0.15 Å of where they are bonded; the others need not be
     x = np.array([f.positions for f in free])
@@ -105,31 +106,70 @@ def test_frames_are_kept_as_they_are(tmp_path: Path) -> None:
         )
     ]  # fmt: skip
     save_frames(frames, tmp_path / "frames.npz")
-    for a, b in zip(frames, load_frames(tmp_path / "frames.npz", frames), strict=True):
-        assert (a.name, a.charge, a.energy) == (b.name, b.charge, b.energy)
+    for a, b in zip(frames, load_frames(tmp_path / "frames.npz"), strict=True):
+        assert (a.name, a.charge, a.spin, a.energy) == (b.name, b.charge, b.spin, b.energy)
+        assert (a.numbers == b.numbers).all()
         assert (a.positions == b.positions).all() and (a.forces == b.forces).all()
+    save_frames([], tmp_path / "none.npz")
+    assert load_frames(tmp_path / "none.npz") == []
 
 
-def test_its_labels_are_a_student_s_own(ethanol: MoleculeData) -> None:
-    """The kernel against torch."""
+@pytest.mark.parametrize("kernel", [True, False])
+def test_its_labels_are_a_student_s_own(
+    ethanol: MoleculeData, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against torch in float64; a charge that it has not learned is no hindrance."""
+    if not kernel:
+        monkeypatch.setattr("distill.kernels.available", lambda: False)
+    zero = np.zeros((9, 3))
     frames = [
-        LabelledFrame("CCO", ethanol.numbers, x.astype(float), np.nan, np.full((9, 3), np.nan))
+        LabelledFrame("CCO", ethanol.numbers, x.astype(float), 0.0, zero, charge=-2)
         for x in ethanol.positions[:3]
     ]
     student = load_student("tiny")
-    zero = [replace(f, energy=0.0, forces=np.zeros((9, 3))) for f in frames]
-    found = predict(student, zero, progress=False)
-    mine = labelled_by(student, frames)
+    mine = list(labelled_by(student, frames))
+    exact = load_student("tiny").double()
+    exact.card = {}
+    found = predict(exact, frames, progress=False)
     np.testing.assert_allclose([f.energy for f in mine], found.energy_pred, atol=1e-4)
     forces = np.concatenate([f.forces for f in mine])
     np.testing.assert_allclose(forces, found.forces_pred, atol=1e-4)
+
+
+def test_what_comes_apart_has_geometries_all_the_same() -> None:
+    """[PH4+], which the shipped student cannot hold."""
+    x = np.array([[0, 0, 0], [1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) * 0.81
+    phosphonium = replace(frame_of("PH4+", [15, 1, 1, 1, 1], charge=1), positions=x)
+    free = free_geometries(load_student("tiny"), [phosphonium], 40, seed=0)
+    assert len(free) == 40 and all(f.charge == 1 for f in free)
+
+
+def test_two_orders_of_atoms_are_two_molecules() -> None:
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.98]])
+    one = replace(frame_of("hydroxide", [8, 1], charge=-1), positions=x)
+    other = replace(frame_of("hydroxide", [1, 8], charge=-1), positions=x)
+    assert [len(group) for group in by_molecule([one, other, one])] == [2, 1]
+
+
+def test_the_energy_that_a_network_gives_is_kept(ethanol: MoleculeData) -> None:
+    """By another teacher, whose energies have another zero: what is left is small at once."""
+    frames = [
+        LabelledFrame("CCO", ethanol.numbers, x.astype(float), float(e), f.astype(float))
+        for x, e, f in zip(ethanol.positions, ethanol.energy, ethanol.forces, strict=True)
+    ][:10]
+    student = load_student("tiny")
+    fit_what_is_left(student, frames)
+    found = predict(student, frames, progress=False)
+    error = found.energy_pred - found.energy_ref
+    assert abs(error.mean()) < 1e-3 and error.std() < 0.1
 
 
 def test_cheap_labels_have_the_charge_and_leave_radicals_out() -> None:
     x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.98]])
     anion = replace(frame_of("hydroxide", [8, 1], charge=-1), positions=x)
     radical = replace(frame_of("hydroxyl", [8, 1]), positions=x)
-    (found,) = cheap_labels([anion, radical])
+    triplet = replace(frame_of("oxygen", [8, 8], spin=3), positions=1.2 * x)
+    (found,) = cheap_labels([anion, radical, triplet])
     (label,) = XTBTeacher().label([Atoms("OH", x, info={"charge": -1})])
     assert found.charge == -1 and found.energy == pytest.approx(label.energy, abs=1e-6)
     np.testing.assert_allclose(found.forces, label.forces, atol=1e-6)
@@ -200,10 +240,50 @@ def test_original_is_its_own_assistant(ethanol: MoleculeData, tmp_path: Path) ->
     assert not (tmp_path / "s" / "assistant" / "student.safetensors").exists()
 
 
-def test_an_assistant_that_is_not_there(ethanol: MoleculeData, tmp_path: Path) -> None:
+def test_assistants_that_cannot_be(ethanol: MoleculeData, tmp_path: Path) -> None:
+    """They are refused before anything is made, and auto goes without."""
     data = labels(ethanol, tmp_path / "few.h5", slice(0, 8))
-    with pytest.raises(DistillError, match="nobody"):
+    quick = TrainConfig(steps=2, steps_per_epoch=1)
+
+    def trained(data: Path, out: str, assistant: str, **more: object) -> None:
         train_from_datasets(
-            [data], tmp_path / "s", TrainConfig(steps=4), start="tiny", assistant="nobody"
+            [data], tmp_path / out, quick, start="ultra-tiny", size="ultra-tiny",
+            assistant=assistant, progress=False, **more,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    with pytest.raises(DistillError, match="nobody"):
+        trained(data, "s", "nobody")
+    periodic = tmp_path / "periodic.xyz"
+    periodic.write_text(
+        "".join(
+            '2\nLattice="9 0 0 0 9 0 0 0 9" pbc="T T T" Properties=species:S:1:pos:R:3:forces:R:3 '
+            f"energy=-{k}.5\nH 0 0 0 0 0 -8\nH 0 0 0.6{k} 0 0 8\n"
+            for k in range(4)
         )
+    )
+    with pytest.raises(DistillError, match="periodic cell; use --assistant none"):
+        trained(periodic, "s", "original")
     assert not (tmp_path / "s").exists()
+    trained(periodic, "s", "auto")
+    assert "assistant" not in load_student(tmp_path / "s" / "student.safetensors").card
+
+
+@pytest.mark.slow
+def test_a_run_keeps_to_its_assistant(ethanol: MoleculeData, tmp_path: Path) -> None:
+    """What was begun with one is not gone on with without, nor the other way round."""
+    data = labels(ethanol, tmp_path / "few.h5", slice(0, 8))
+
+    def trained(out: str, assistant: str, resume: bool) -> None:
+        train_from_datasets(
+            [data], tmp_path / out, TrainConfig(steps=4, steps_per_epoch=2), start="ultra-tiny",
+            size="ultra-tiny", assistant=assistant, resume=resume, progress=False,
+        )  # fmt: skip
+
+    trained("with", "auto", resume=False)
+    with pytest.raises(DistillError, match="has assistant = original, not none"):
+        trained("with", "none", resume=True)
+    trained("without", "none", resume=False)
+    with pytest.raises(DistillError, match="has assistant = none, not original"):
+        trained("without", "original", resume=True)
+    trained("without", "auto", resume=True)
+    assert not (tmp_path / "without" / "assistant").exists()
