@@ -13,12 +13,19 @@ from rich.console import Console
 
 from distill import load_student
 from distill.data.dataset import Dataset, MoleculeData, TeacherRecord, write
+from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
 from distill.data.sampling import Frame
 from distill.errors import DistillError
 from distill.evaluate.frames import read_frames
 from distill.run import RunFolder, RunSettings, run
-from distill.run.check import frames_each, load_frames, save_frames
+from distill.run.check import (
+    frames_each,
+    frames_to_check,
+    held_out_check,
+    load_frames,
+    save_frames,
+)
 from distill.run.folder import Clock
 from distill.run.job import Job
 from distill.run.labels import label_files
@@ -137,6 +144,12 @@ def test_explorers_share_what_is_still_to_be_labelled(
         (1, 100, 0.01, 100, [20]),
         (1, 10, float("nan"), None, [48]),
         (6, 60, 20.0, None, [1] * 6),
+        (50, 60, 20.0, None, [1] * 50),
+        (6, 25, 20.0, 25, [1] * 6),  # a little more than a fifth
+        (50, 5, 20.0, 5, [1] * 3 + [0] * 47),
+        (50, 60, 10.0, 60, [1] * 6 + [0] * 44),
+        (50, 60, 0.1, 60, [1] * 12 + [0] * 38),
+        (1, 1, 20.0, 1, [3]),
         (2, 300, 1.0, None, [15, 15]),
     ],
 )
@@ -156,6 +169,44 @@ def test_frames_are_kept(tmp_path: Path) -> None:
     assert [len(some) for some in found] == [2, 0, 1]
     np.testing.assert_array_equal(found[2][0].positions, frames[2][0].positions)
     assert found[0][1].source == "student-md" and found[0][1].temperature == 300.0
+
+
+@pytest.mark.parametrize("minutes", [None, 1.0])
+def test_the_labels_of_the_check_wait_as_the_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float | None
+) -> None:
+    water = from_smiles("O")
+    folder = RunFolder(tmp_path / "run", RunSettings("O", minutes=minutes, labels=5))
+    clock = Clock(folder, 600.0)
+    settings = RunSettings("O", minutes=minutes, labels=5)
+    job = Job(settings, Series((water,)), folder, clock, print, Console(quiet=True), 1)
+    frames = [[Frame(first_geometries(water, 1, 0)[0], "student-md", 300.0)]]
+    save_frames(folder.path / "work" / "check.npz", frames)
+    monkeypatch.setattr("distill.run.check.label", lambda *_, **__: time.sleep(0.3))
+    monkeypatch.setattr("distill.run.check.evaluate", lambda *_, **__: None)
+    held_out_check(job, Student.untrained("ultra-tiny"))
+    assert (clock.waited >= 0.3) == (minutes is None)
+
+
+def test_molecules_that_are_not_checked_are_named(tmp_path: Path) -> None:
+    """Where labels are fewer than molecules."""
+    series = Series(tuple(from_smiles(smiles) for smiles in ("O", "CO", "N", "C")))
+    settings = RunSettings("series.smi", minutes=None, labels=4)
+    folder = RunFolder(tmp_path / "run", settings)
+    one = series.molecules[0]
+    x = np.zeros((1, 3, 3))
+    write(
+        folder.path / "dataset.h5",
+        TeacherRecord("gfn2-xtb", "tblite", True),
+        [MoleculeData(one.name, "O", 0, one.numbers, x, np.zeros(1), x, np.zeros(1),
+                      np.array(["none"], dtype=object), seconds=np.array([20.0]))],
+    )  # fmt: skip
+    said: list[str] = []
+    clock = Clock(folder, 600.0)
+    job = Job(settings, series, folder, clock, said.append, Console(quiet=True), 1)
+    found = frames_to_check(job, load_student("ultra-tiny"))
+    assert [len(some) for some in found] == [1, 1, 1, 0]
+    assert len(said) == 1 and series.molecules[3].name in said[0]
 
 
 # -- all of it ------------------------------------------------------------------------------------

@@ -38,10 +38,11 @@ FRAMES_A_FILE = 500
 begun before that takes long."""
 HOPELESS = 4
 """Geometries that all failed: so many, and two of each molecule, end an explorer."""
-PATIENCE = 5.0
-"""Seconds that a batch under way is waited for at the end: nobody learns from it any more."""
+PATIENCE, AS_LONG = 5.0, 1.5
+"""At the end what is under way is waited for: AS_LONG times what a label takes, from the moment on
+at which explorers were told to stop, and so many seconds at least."""
 MOST_TROUBLE = 20
-"""Batches in a row that came to nothing: then it ends, too."""
+"""Batches in a row that came to nothing, and two of each molecule: then it ends, too."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Explorer:
         standings = self.standings()
         good, failed = self.count()
         turn = trouble = 0
+        nothing: set[str] = set()  # molecules that have left not even a failure on record
         while not told_to_stop() and not self.enough(good, failed):
             turn += 1
             one = whose_turn(standings, turn, self.seed)
@@ -100,7 +102,7 @@ class Explorer:
                 count = one.batch()
                 if self.labels is not None:
                     count = min(count, self.labels - good)
-                report = self.label(one, count, rng)
+                report = self.label(one, count, rng, told_to_stop)
                 latest, seconds_each = report.labelled, report.seconds_each
                 tried = latest + report.failed
                 good, failed = good + latest, failed + report.failed
@@ -108,23 +110,42 @@ class Explorer:
             except DistillError:
                 before = failed
                 good, failed = self.count()  # a batch that failed is on record
-                hopeless = failed >= max(HOPELESS, 2 * len(standings)) or failed == before
+                if failed == before:
+                    nothing.add(one.molecule.name)
+                twice = 2 * len(standings)
+                hopeless = failed >= max(HOPELESS, twice) or len(nothing) == len(standings)
                 trouble += 1
-                if trouble > MOST_TROUBLE or (not good and hopeless):
+                if trouble > max(MOST_TROUBLE, twice) or (not good and hopeless):
                     raise
-                time.sleep(0.1 * trouble)
+                time.sleep(min(2.0, 0.1 * trouble))
             error = self.error(one.molecule, latest) if len(standings) > 1 else None
             one.came(tried, seconds_each, error)
 
-    def label(self, one: Standing, count: int, rng: np.random.Generator) -> LabelReport:
-        """Labels a batch: of the user's geometries half of it, the rest from the student's MD."""
+    def label(
+        self,
+        one: Standing,
+        count: int,
+        rng: np.random.Generator,
+        told_to_stop: Callable[[], bool] = lambda: False,
+    ) -> LabelReport:
+        """Labels a batch: of the user's geometries half of it, the rest from the student's MD;
+        nothing when told to stop before the teacher is asked, who may take minutes.
+
+        DistillError where no geometry can be made, or none could be labelled.
+        """
         share = min(len(one.given), (count + 1 - one.tried % 2) // 2)
         frames = [Frame(x, "given") for x in one.given[:share]]
         del one.given[:share]
         if count > share:
             student = load_student(self.student) if self.student.is_file() else None
-            more, one.replicas = walk(one.molecule, student, rng, count - share, one.replicas)
+            try:
+                more, one.replicas = walk(one.molecule, student, rng, count - share, one.replicas)
+            except (RuntimeError, ValueError) as error:  # RDKit's: of this molecule alone
+                name = one.molecule.name
+                raise DistillError(f"No geometry of {name} could be made: {error}") from error
             frames += more
+        if told_to_stop():
+            return LabelReport(0, 0, 0)
         return label(
             # of a batch cut off, all is kept but what is under way
             [(one.molecule, frames[k : k + 6]) for k in range(0, len(frames), 6)],
@@ -176,6 +197,17 @@ class Explorer:
         """Whether it has ended, or will end, because it has labelled enough."""
         return self.enough(*self.count())
 
+    def usual_seconds(self) -> float:
+        """What a label takes, as the latest file tells: the median of the molecule that takes
+        longest; 0 where there is none."""
+        found = [0.0]
+        for path in self.files()[-1:]:
+            with Dataset.open(path) as dataset:
+                each = [one.seconds for one in dataset if one.seconds is not None]
+            known = [seconds[np.isfinite(seconds)] for seconds in each]
+            found += [float(np.median(seconds)) for seconds in known if len(seconds)]
+        return max(found)
+
     def files(self) -> list[Path]:
         """The files of labels that are there: NAME.h5, NAME-001.h5, ..."""
         later = sorted(self.dataset.parent.glob(f"{self.dataset.stem}-[0-9]*.h5"))
@@ -211,10 +243,16 @@ def first_geometries(molecule: Molecule, count: int, seed: int) -> list[NDArray[
 
 
 class Explorers:
-    """Explorers in processes of their own; leave the ``with`` block to stop them."""
+    """Explorers in processes of their own; leave the ``with`` block to stop them.
+
+    Then the label under way, which may have taken minutes, is waited for; with an error, or Ctrl-C,
+    it is not. Who has other work to do meanwhile says :meth:`ask_to_stop` before that.
+    """
 
     def __init__(self, explorers: Sequence[Explorer]):
         self.explorers = explorers
+        self.asked: float | None = None  # when, by the monotonic clock
+        self.at_most = math.inf
         context = multiprocessing.get_context("spawn")
         # one connection for each: whoever is killed holds no lock that another waits for
         pairs = [context.Pipe() for _ in explorers]
@@ -241,31 +279,58 @@ class Explorers:
 
     def check(self) -> None:
         """Raises DistillError when every explorer has ended, with what the last one said; unless
-        they have labelled enough."""
+        they have labelled enough, or ended because they were asked to."""
         if self.alive() or all(explorer.done() for explorer in self.explorers):
             return
-        said = ["it was killed: is the memory full?"]
+        said = [] if self.asked is not None else ["it was killed: is the memory full?"]
         for connection in self.connections:
             try:
                 if connection.poll():
                     said.append(connection.recv())
             except (EOFError, OSError):
                 pass
+        if not said:
+            return
         raise DistillError(
             f"Labelling ended by itself ({said[-1].rstrip('.')}); the labels so far are kept, and "
             "the same command goes on from them."
         )
 
-    def stop(self, patience: float = PATIENCE) -> None:
-        """Lets every explorer finish its batch, for ``patience`` seconds at most."""
-        started = [process for process in self.processes if process.pid is not None]
-        try:
+    def ask_to_stop(self, at_most: float = math.inf) -> None:
+        """Tells every explorer to end after the label, or the ten seconds of labels, that it is at;
+        returns at once. at_most: seconds from now on that :meth:`stop` may wait for that."""
+        if self.asked is None:
+            self.asked = time.monotonic()
             for connection in self.connections:
                 try:
                     connection.send("stop")
                 except OSError:
                     pass  # it has ended
-            deadline = time.monotonic() + patience
+        self.at_most = min(self.at_most, self.asked_ago() + at_most)
+
+    def asked_ago(self) -> float:
+        """Seconds since they were asked to stop."""
+        return 0.0 if self.asked is None else time.monotonic() - self.asked
+
+    def patience(self) -> float:
+        """Seconds to wait from now on for what is under way: so long that the teacher will have had
+        AS_LONG times what a label takes since the explorers were asked to stop."""
+        usual = 0.0
+        for explorer in self.explorers:
+            try:
+                usual = max(usual, explorer.usual_seconds())
+            except DistillError:  # a damaged file is told of by whoever needs its labels
+                pass
+        needed = max(PATIENCE, AS_LONG * usual - self.asked_ago())
+        return max(0.0, min(needed, self.at_most - self.asked_ago()))
+
+    def stop(self, patience: float | None = None) -> None:
+        """Lets every explorer finish what it is at, and then ends it; waits for ``patience``
+        seconds at most, or as long as a label takes (see :meth:`patience`)."""
+        started = [process for process in self.processes if process.pid is not None]
+        try:
+            self.ask_to_stop()
+            deadline = time.monotonic() + (self.patience() if patience is None else patience)
             for process in started:
                 process.join(max(0.0, deadline - time.monotonic()))
         finally:
@@ -273,4 +338,4 @@ class Explorers:
                 end([process for process in started if process.is_alive()], patience=3.0)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stop(PATIENCE if kind is None else 0.0)
+        self.stop(None if kind is None else 0.0)

@@ -1,6 +1,7 @@
 """The check of a finished student, on frames of its own MD that were never trained on."""
 
 import math
+from contextlib import nullcontext
 from itertools import zip_longest
 from pathlib import Path
 
@@ -35,18 +36,20 @@ def held_out_check(job: Job, student: Student) -> None:
     if not frames_file.is_file():
         save_frames(frames_file, frames_to_check(job, student))
     frames = load_frames(frames_file)
-    label(
-        [
-            (molecule, some[k::4])
-            for molecule, some in zip(job.series.molecules, frames, strict=True)
-            for k in range(4)
-            if some[k::4]
-        ],
-        job.settings.spec(),
-        folder / "test.h5",
-        workers=job.workers,
-        progress=False,
-    )
+    unhurried = job.settings.minutes is None  # then labels cost nothing of the budget
+    with job.clock.stopped() if unhurried else nullcontext():
+        label(
+            [
+                (molecule, some[k::4])
+                for molecule, some in zip(job.series.molecules, frames, strict=True)
+                for k in range(4)
+                if some[k::4]
+            ],
+            job.settings.spec(),
+            folder / "test.h5",
+            workers=job.workers,
+            progress=False,
+        )
     # a stop while it was being written may have left half a report
     evaluate(
         student, folder / "test.h5", folder,
@@ -55,7 +58,7 @@ def held_out_check(job: Job, student: Student) -> None:
 
 
 def frames_to_check(job: Job, student: Student) -> list[list[Frame]]:
-    """Of each molecule; none of one that the student cannot hold."""
+    """Of each molecule; none of one that the student cannot hold, or that is left out."""
     molecules = job.series.molecules
     with Dataset.open(job.folder.path / "dataset.h5") as dataset:
         labels, seconds = cost(dataset)
@@ -63,6 +66,9 @@ def frames_to_check(job: Job, student: Student) -> list[list[Frame]]:
     seed = job.settings.seed + 7919
     found = []
     for molecule, count in zip(molecules, counts):
+        if not count:
+            found.append([])
+            continue
         replicas = min(REPLICAS, count)
         taken = student_md(
             student, molecule.numbers, first_geometries(molecule, replicas, seed),
@@ -74,9 +80,12 @@ def frames_to_check(job: Job, student: Student) -> list[list[Frame]]:
     if not any(found):
         final = job.folder.path / "student.safetensors"
         raise DistillError(f"The student's MD came apart at once: {more(final)}")
-    for molecule, frames in zip(molecules, found):
-        if not frames:
+    for molecule, frames, count in zip(molecules, found, counts, strict=True):
+        if count and not frames:
             job.say(f"Beware: the student's MD of {molecule.name} came apart at once.")
+    left_out = [molecule.name for molecule, count in zip(molecules, counts) if not count]
+    if left_out:
+        job.say(f"Too few --labels to check on these molecules, too: {', '.join(left_out)}.")
     return found
 
 
@@ -84,14 +93,16 @@ def frames_each(molecules: int, labels: int, seconds: float, wanted: int | None)
     """How many frames of each molecule to check on, by what the labels cost: about a tenth of it.
 
     seconds: of one label, NaN where that is unknown. wanted: the number of labels that the user
-    gave; a fifth of it at most.
+    gave; a fifth of it at most. But FEWEST in all, and one of each molecule, unless these alone
+    are more than half of ``wanted``: then the last molecules get none.
     """
-    total = MOST * molecules
+    total, least = MOST * molecules, max(FEWEST, molecules)
     if math.isfinite(seconds):
         total = min(total, int(max(SHARE * labels * seconds, SECONDS) / max(seconds, 1e-9)))
     if wanted is not None:
         total = min(total, wanted // 5)
-    return [max(1, count) for count in shares(max(FEWEST, total), molecules)]
+        least = least if 2 * molecules <= wanted else FEWEST
+    return shares(max(least, total), molecules)
 
 
 def save_frames(path: Path, frames: list[list[Frame]]) -> None:
