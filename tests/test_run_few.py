@@ -1,4 +1,4 @@
-"""`distill run` with a teacher of whom few labels can be had; a label that takes long is a sleep."""
+"""`distill run` with a teacher of whom few labels can be had; what a label takes is a sleep."""
 
 import json
 import os

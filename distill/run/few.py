@@ -166,6 +166,7 @@ class FewLabels:
                     "Labelling took longer than its share of the budget without a label; give a "
                     "larger --budget, or --labels alone."
                 )
+        running.ask_to_stop()  # a label under way is for the dataset alone
         self.judge(current, self.frames())
         job.say(told.sentence())
 

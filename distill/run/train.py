@@ -67,7 +67,9 @@ def explore_and_train(job: Job, student: Student, origin: str) -> None:
                 train_meanwhile(job, data, running, student, origin, latest)
                 return
             few.learn(running)
-    few.teach(student, origin)
+            few.teach(student, origin)
+    else:
+        few.teach(student, origin)
 
 
 def train_meanwhile(
