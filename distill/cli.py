@@ -8,6 +8,7 @@ imported inside the commands, so that ``--help`` answers at once.
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -278,24 +279,32 @@ def run(
     check_room(out)
     from distill.run import MINUTES, RunSettings
     from distill.run import run as run_all
+    from distill.student.file import SHIPPED
 
     settings = RunSettings(
-        source=source,
+        source=from_root(source),
         size=size,
         minutes=MINUTES if budget is None and labels is None else budget,
         labels=labels,
         teacher=teacher,
         weights=str(weights.resolve()) if weights else "",
         teacher_options=tuple(sorted(key_values(teacher_option).items())),
-        start=start,
+        start=from_root(start, SHIPPED),
         seed=seed,
         temperature=temperature,
         charge=charge,
         spin=spin,
         largest_fragment=largest_fragment,
-        assistant=assistant,
+        assistant=from_root(assistant, SHIPPED),
     )
     run_all(settings, out, console=Console(), workers=workers, skip_bad=skip_bad)
+
+
+def from_root(given: str, names: Iterable[str] = ()) -> str:
+    """A file by its name from the root on, so that it is the same one from any folder; other words,
+    and those of ``names``, as they are."""
+    words = ("auto", "random", "none", *names)
+    return os.path.abspath(given) if given not in words and os.path.isfile(given) else given
 
 
 @app.command()

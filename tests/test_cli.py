@@ -174,6 +174,23 @@ def test_ctrl_c_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "the same command starts anew" in result.output
 
 
+def test_run_means_the_same_files_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, student: Path
+) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr("distill.run.run", lambda settings, *_, **__: found.append(settings))
+    (tmp_path / "ligands.smi").write_text("CO methanol\n")
+    (tmp_path / "tiny").touch()  # the shipped one is meant all the same
+    monkeypatch.chdir(tmp_path)
+    name = student.name
+    typed("run", "ligands.smi", "-o", "out", "--from", name, "--assistant", name)
+    assert [found[0].source, found[0].start, found[0].assistant] == [
+        str(tmp_path / "ligands.smi"), str(student), str(student)
+    ]  # fmt: skip
+    typed("run", "CO", "-o", "out", "--from", "tiny", "--assistant", "none")
+    assert [found[1].source, found[1].start, found[1].assistant] == ["CO", "tiny", "none"]
+
+
 def test_our_own_mistakes_show_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("ours")

@@ -19,6 +19,7 @@ from distill.data.sampling import Frame
 from distill.errors import DistillError
 from distill.evaluate.frames import read_frames
 from distill.run import RunFolder, RunSettings, run
+from distill.run import folder as folder_module
 from distill.run.check import (
     frames_each,
     frames_to_check,
@@ -28,9 +29,9 @@ from distill.run.check import (
 )
 from distill.run.folder import Clock
 from distill.run.job import Job
-from distill.run.labels import label_files
+from distill.run.labels import cost, label_files, merge_files, teacher_of
 from distill.run.molecules import Series, read_series, safe_names
-from distill.run.train import explorers_of
+from distill.run.train import explorers_of, wait_for_labels
 from distill.student import Student
 from distill.train.grow import Growing
 
@@ -72,6 +73,57 @@ def test_the_clock_stops(tmp_path: Path) -> None:
         time.sleep(0.5)
     assert 50.0 <= clock.spent() < 50.45 and clock.waited >= 0.5
     assert json.loads(folder.file.read_text())["waited"] >= 0.5
+
+
+def test_the_clock_writes_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop may ask it at every turn; marks, and what is written by others, tell the time."""
+    written: list[float] = []
+    whole = folder_module.write_json
+
+    def counted(path: Path, value: dict[str, Any]) -> None:
+        written.append(value["seconds"])
+        whole(path, value)
+
+    folder = RunFolder(tmp_path / "a", RunSettings("C"))
+    monkeypatch.setattr(folder_module, "write_json", counted)
+    clock = Clock(folder, 600.0)
+    found = [clock.spent() for _ in range(100)]
+    assert found == sorted(found) and found[-1] > 0 and not written
+    clock.written -= folder_module.WRITE_EVERY
+    clock.spent(), clock.spent()
+    assert len(written) == 1
+    clock.started -= 100.0
+    folder.mark("done")
+    assert json.loads(folder.file.read_text())["seconds"] >= 100.0
+    again = Clock(RunFolder(tmp_path / "a", RunSettings("C")), 600.0)
+    assert again.spent() >= 100.0
+
+
+def test_a_clock_that_stands_stands(tmp_path: Path) -> None:
+    clock = Clock(RunFolder(tmp_path / "a", RunSettings("C")), 600.0)
+    with clock.stopped():
+        before = clock.spent()
+        with clock.stopped():
+            time.sleep(0.1)
+        time.sleep(0.1)
+        assert clock.spent() == before
+    assert clock.waited >= 0.2
+    time.sleep(0.01)
+    assert clock.spent() > before
+
+
+def test_a_file_by_another_of_its_names_is_the_same_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of before the command line made them absolute are gone on with."""
+    monkeypatch.chdir(tmp_path)
+    source = series_file(tmp_path)
+    RunFolder(tmp_path / "a", RunSettings(source.name))
+    RunFolder(tmp_path / "a", RunSettings(str(source)))
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    with pytest.raises(DistillError, match="holds another run"):
+        RunFolder(tmp_path / "a", RunSettings(str(source)))
 
 
 # -- molecules ------------------------------------------------------------------------------------
@@ -132,6 +184,82 @@ def test_explorers_share_what_is_still_to_be_labelled(
     assert [one.given for one in found] == [True, False]
     done = replace(job, settings=replace(settings, labels=11))
     assert explorers_of(done, data, tmp_path / "none") == []
+
+
+class Busy:
+    """Explorers that never come to a label; they end when asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def alive(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+    def check(self) -> None:
+        """They are well."""
+
+
+def waiting(folder: Path, minutes: float | None, say: Any = print) -> tuple[Job, Growing]:
+    """A run that has no label yet."""
+    settings = RunSettings("CO", minutes=minutes, labels=5)
+    run_folder = RunFolder(folder / "run", settings)
+    clock = Clock(run_folder, settings.budget)
+    series = Series((from_smiles("CO"),))
+    job = Job(settings, series, run_folder, clock, say, Console(quiet=True), 1)
+    return job, Growing(lambda: label_files(run_folder), Student.untrained("ultra-tiny"))
+
+
+def test_a_first_label_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    job, data = waiting(tmp_path, 10.0)
+    running: Any = Busy(10**9)
+    job.clock.started -= 0.61 * job.clock.budget
+    with pytest.raises(DistillError, match="No label has come in 6.1 min.*larger --budget"):
+        wait_for_labels(job, data, running)
+
+
+def test_who_waits_as_long_as_it_takes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distill.run.train.SILENT", -1.0)
+    said: list[str] = []
+    job, data = waiting(tmp_path, None, said.append)
+    running: Any = Busy(2)
+    with pytest.raises(DistillError, match="ended without a label"):
+        wait_for_labels(job, data, running)
+    assert len([line for line in said if "time-limit" in line]) == 1
+
+
+def test_a_file_of_failures_alone_ends_no_run(tmp_path: Path) -> None:
+    """The first explorer's; the other has labels, of one molecule of two."""
+    work = tmp_path / "work"
+    work.mkdir()
+    pair = [from_smiles("O"), from_smiles("CO")]
+    record = TeacherRecord("gfn2-xtb", "tblite", True)
+    for k, good, failed in ((0, 0, 2), (1, 7, 1)):
+        found = []
+        for molecule in pair[: 2 - k]:
+            x = np.random.default_rng(k).normal(size=(good + failed, len(molecule), 3))
+            found.append(
+                MoleculeData(
+                    molecule.name, molecule.smiles or "", 0, molecule.numbers, x[:good],
+                    np.zeros(good), x[:good], np.zeros(good), np.full(good, "none", dtype=object),
+                    stress=np.zeros((good, 3, 3)) if good else None,
+                    failed_positions=x[good:], failed_reason=("no",) * failed,
+                    seconds=np.full(good, 2.0),
+                )
+            )  # fmt: skip
+        write(work / f"labels-{k}.h5", record, found)
+    files = sorted(work.glob("labels-*.h5"))
+    data = Growing(lambda: files, Student.untrained("ultra-tiny"))
+    assert data.poll() == 7 and data.molecules == {pair[0].name: 7, pair[1].name: 0}
+    assert data.seconds_each == 2.0
+    assert merge_files(files, tmp_path / "dataset.h5") == teacher_of(files) == record
+    assert len(read_frames(tmp_path / "dataset.h5")) == 7
+    with Dataset.open(tmp_path / "dataset.h5") as dataset:
+        assert cost(dataset) == (7, 2.0) and dataset.failures == 5
+        stress = dataset[pair[0].name].stress
+        assert stress is not None and len(stress) == 7
 
 
 # -- the check ------------------------------------------------------------------------------------

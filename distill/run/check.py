@@ -38,18 +38,23 @@ def held_out_check(job: Job, student: Student) -> None:
     frames = load_frames(frames_file)
     unhurried = job.settings.minutes is None  # then labels cost nothing of the budget
     with job.clock.stopped() if unhurried else nullcontext():
-        label(
-            [
-                (molecule, some[k::4])
-                for molecule, some in zip(job.series.molecules, frames, strict=True)
-                for k in range(4)
-                if some[k::4]
-            ],
-            job.settings.spec(),
-            folder / "test.h5",
-            workers=job.workers,
-            progress=False,
-        )
+        try:
+            label(
+                [
+                    (molecule, some[k::4])
+                    for molecule, some in zip(job.series.molecules, frames, strict=True)
+                    for k in range(4)
+                    if some[k::4]
+                ],
+                job.settings.spec(),
+                folder / "test.h5",
+                workers=job.workers,
+                progress=False,
+            )
+        except DistillError as error:
+            raise DistillError(
+                f"The student is saved ({folder / 'student.safetensors'}) but not checked: {error}"
+            ) from error
     # a stop while it was being written may have left half a report
     evaluate(
         student, folder / "test.h5", folder,
@@ -64,7 +69,7 @@ def frames_to_check(job: Job, student: Student) -> list[list[Frame]]:
         labels, seconds = cost(dataset)
     counts = frames_each(len(molecules), labels, seconds, job.settings.labels)
     seed = job.settings.seed + 7919
-    found = []
+    found: list[list[Frame]] = []
     for molecule, count in zip(molecules, counts):
         if not count:
             found.append([])

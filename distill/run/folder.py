@@ -1,6 +1,7 @@
 """The folder of a run: its settings, its log, and the time spent on it."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from distill.errors import DistillError
 from distill.run.settings import RunSettings
 from distill.whole import whole_file
 
+WRITE_EVERY = 5.0
+"""Seconds between two writings of the time that a run has taken: a kill loses no more of it."""
+
 
 class RunFolder:
     """The output folder and its settings file; refuses a folder that holds something else."""
@@ -21,6 +25,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: RunSettings):
         self.path = path
         self.file = path / "run.json"
+        self.times: Callable[[], dict[str, float]] = dict  # the clock's, as soon as there is one
         wanted = json.loads(json.dumps(asdict(settings)))
         if path.exists() and not path.is_dir():
             raise DistillError(f"{path} is a file; give a folder for the results (-o).")
@@ -33,7 +38,7 @@ class RunFolder:
                 raise DistillError(
                     f"{self.file} is not ours or damaged; give another -o."
                 ) from error
-            different = [k for k in wanted if found.get(k) != wanted[k]]
+            different = [k for k in wanted if not same(found.get(k), wanted[k])]
             if different:
                 key = different[0]
                 raise DistillError(
@@ -62,6 +67,7 @@ class RunFolder:
         self.write()
 
     def write(self) -> None:
+        self.state |= self.times()
         write_json(self.file, self.state)
 
     def logger(self, console: Console) -> Callable[[str], None]:
@@ -76,9 +82,9 @@ class RunFolder:
 
 
 class Clock:
-    """Seconds spent on a run, over all its starts.
+    """Seconds spent on a run, over all its starts; whatever is written to run.json says them, too.
 
-    waited: those of them that count for no budget, see :meth:`stopped`.
+    waited: those that count for no budget, see :meth:`stopped`.
     """
 
     def __init__(self, folder: RunFolder, budget: float):
@@ -86,25 +92,48 @@ class Clock:
         self.budget = budget
         self.before = float(folder.state.get("seconds", 0.0))
         self.waited = float(folder.state.get("waited", 0.0))
-        self.started = time.monotonic()
+        self.started = self.written = time.monotonic()
+        self.goes = True
+        folder.times = self.times
+
+    def times(self) -> dict[str, float]:
+        """``seconds`` spent of the budget, and those ``waited``."""
+        passed = time.monotonic() - self.started
+        spent, waited = (passed, 0.0) if self.goes else (0.0, passed)
+        return {"seconds": self.before + spent, "waited": self.waited + waited}
 
     def spent(self) -> float:
-        """Of the budget."""
-        seconds = self.before + time.monotonic() - self.started
-        self.folder.state |= {"seconds": seconds, "waited": self.waited}
-        self.folder.write()
-        return seconds
+        """Of the budget; loops may ask all the time, it is written every few seconds."""
+        now = time.monotonic()
+        if now - self.written >= WRITE_EVERY:
+            self.written = now
+            self.folder.write()
+        return self.times()["seconds"]
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """What is done within costs nothing of the budget."""
-        self.before, began = self.spent(), time.monotonic()
+        before = self.goes
+        self._turn(False)
         try:
             yield
         finally:
-            self.started = time.monotonic()
-            self.waited += self.started - began
-            self.spent()
+            self._turn(before)
+
+    def _turn(self, goes: bool) -> None:
+        """It goes, or stands, from now on."""
+        times = self.times()
+        self.before, self.waited = times["seconds"], times["waited"]
+        self.started, self.goes = time.monotonic(), goes
+        self.folder.write()
+
+
+def same(found: Any, wanted: Any) -> bool:
+    """Whether a setting is the one in the folder; that a file's name was not given from the root
+    on, as runs of earlier versions wrote it, is no difference."""
+    if found == wanted or not (isinstance(found, str) and isinstance(wanted, str)):
+        return bool(found == wanted)
+    return os.path.isfile(wanted) and os.path.abspath(found) == wanted
 
 
 def write_json(path: Path, value: Any) -> None:

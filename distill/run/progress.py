@@ -33,7 +33,9 @@ class LabelCount:
         return f"{text}."
 
     def now_and_then(self) -> None:
-        """Says so, when there is something new and the last time was a minute ago."""
+        """Says so, when there is something new and the last time was a minute ago; what of the
+        budget is spent is noted, too."""
+        self.job.clock.spent()
         now = time.monotonic()
         if len(self.data) > self._said and now - self._when > SECONDS_BETWEEN:
             self._said, self._when = len(self.data), now

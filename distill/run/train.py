@@ -9,7 +9,7 @@ from pathlib import Path
 from distill.data.explore import Explorer, Explorers
 from distill.data.turns import shares
 from distill.errors import DistillError
-from distill.run.few import FewLabels
+from distill.run.few import LABELS_END, FewLabels
 from distill.run.job import Job
 from distill.run.labels import gather_parts, label_files
 from distill.run.progress import LabelCount
@@ -24,6 +24,10 @@ from distill.train.train import fit_reference, train
 # labels that training begins with; or what there is so many seconds after the first
 ENOUGH_TO_START = 40
 FIRST_SECONDS = 10.0
+# so long a first label is waited for in any case: on a busy machine explorers start slowly
+LEAST_WAIT = 60.0
+# seconds without a label after which a run that waits as long as it takes says so
+SILENT = 600.0
 RANDOM = "random weights"
 
 
@@ -119,10 +123,15 @@ def explorers_of(job: Job, data: Growing, student: Path) -> list[Explorer]:
 
 def wait_for_labels(job: Job, data: Growing, running: Explorers) -> None:
     """Until there are enough labels to begin with: all of them, where labelling may take as long as
-    it takes, and does not count for the budget."""
+    it takes, and does not count for the budget.
+
+    Raises DistillError where labelling ends without a label, or none has come at the share of the
+    budget at which labelling ends.
+    """
     told = LabelCount(job, data)
     began = time.monotonic()
     first = began if len(data) else math.inf
+    silent = False
     all_of_them = job.settings.minutes is None
     job.say("Labelling." if all_of_them else "Labelling the first geometries.")
     with (
@@ -137,6 +146,11 @@ def wait_for_labels(job: Job, data: Growing, running: Explorers) -> None:
                 first = min(first, now)
                 shown.update(told.sentence())
                 told.now_and_then()
+            if not len(data) and not all_of_them:
+                check_that_one_comes(job)
+            elif not len(data) and not silent and now - began > SILENT:
+                silent = True
+                job.say(NO_LABEL_YET)
             each_tried = len(data.molecules) >= len(job.series.molecules)
             patience = FIRST_SECONDS if each_tried else TRAIN_END * job.clock.budget / 2
             enough = len(data) >= ENOUGH_TO_START and each_tried
@@ -147,3 +161,21 @@ def wait_for_labels(job: Job, data: Growing, running: Explorers) -> None:
         raise DistillError("Labelling ended without a label; look for the reasons in work/.")
     if all_of_them:
         job.say(told.sentence())
+
+
+def check_that_one_comes(job: Job) -> None:
+    """DistillError where the budget's share for labels is spent; to be asked as long as there is
+    none."""
+    spent = job.clock.spent()
+    if spent > max(LABELS_END * job.clock.budget, LEAST_WAIT):
+        raise DistillError(
+            f"No label has come in {spent / 60:.1f} min, and what is left of the budget is too "
+            "little to learn any; give another folder (-o) and a larger --budget, or --labels N "
+            "without --budget, which takes as long as it takes."
+        )
+
+
+NO_LABEL_YET = (
+    f"No label has come in {SILENT / 60:.0f} min. If that is longer than the teacher should take, "
+    "stop with Ctrl-C; --teacher-option time-limit=SECONDS gives up a geometry that takes too long."
+)
