@@ -92,5 +92,5 @@ def test_a_teacher_that_dies_is_told(tmp_path: Path, environment: dict[str, str]
     dying = subprocess.run(
         [*wanted, "--teacher-option", "die_at=4"], env=environment, capture_output=True, text=True
     )
-    assert dying.returncode == 1 and "the same command goes on" in dying.stdout + dying.stderr
+    assert dying.returncode == 2 and "the same command goes on" in dying.stdout + dying.stderr
     assert not (out / "student.safetensors").exists()
