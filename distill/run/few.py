@@ -166,7 +166,8 @@ class FewLabels:
                     "Labelling took longer than its share of the budget without a label; give a "
                     "larger --budget, or --labels alone."
                 )
-        running.ask_to_stop()  # a label under way is for the dataset alone
+        # a label under way is for the dataset alone, and waited for as long as there is time
+        running.ask_to_stop(math.inf if unhurried else (1.0 - LABELS_END) * clock.budget)
         self.judge(current, self.frames())
         job.say(told.sentence())
 

@@ -28,6 +28,8 @@ FIRST_SECONDS = 10.0
 LEAST_WAIT = 60.0
 # seconds without a label after which a run that waits as long as it takes says so
 SILENT = 600.0
+AFTERWARDS = 0.05
+"""The share of the budget for which a label under way is waited for when training has ended."""
 RANDOM = "random weights"
 
 
@@ -96,6 +98,7 @@ def train_meanwhile(
     # before all that may go wrong
     final = job.folder.path / "student.safetensors"
     save_with_uncertainty(student, data.train, data.valid, final)
+    running.ask_to_stop(at_most=AFTERWARDS * job.clock.budget)
     try:
         running.check()
     except DistillError as error:
