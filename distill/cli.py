@@ -33,7 +33,7 @@ from distill.whole import disk_problem, whole_file
 AFTER_CTRL_C = {
     "run": "the same command goes on from here.",
     "label": "the same command goes on from here.",
-    "train": "the same command with --resume goes on from the last checkpoint.",
+    "train": "the same command goes on where it was; with --resume, if the folder is there.",
 }
 
 
@@ -272,7 +272,9 @@ def run(
     Ctrl-C, or a crash, loses next to nothing: give the same command again.
 
     Example: `distill run "CC(=O)Nc1ccc(O)cc1" -o paracetamol --size tiny --budget 10`
+
     `distill run CCO -o ethanol --teacher pyscf:r2scan/def2-svp --labels 25`
+
     `distill run ligands.sdf -o series --budget 15`
     """
     check_workers(workers)
@@ -559,9 +561,11 @@ def train(
             budget_given=minutes is not None or steps is not None,
         )  # fmt: skip
     if first_rank():
-        error = student.card["held_out"]["force_rmse"]
+        held = student.card["held_out"]
+        error = held["force_rmse"]
         Console().print(
-            f"Force RMSE {error:.4f} eV/Å on what was held out. The student is in "
+            f"Force RMSE {error:.4f} eV/Å on what was held out ({held['geometries']} geometries). "
+            "The student is in "
             f"{out / 'student.safetensors'}.",
             highlight=False,
         )
@@ -652,15 +656,15 @@ def check(
         raise DistillError("A student always agrees with itself; name another with --against.")
     molecules = molecules_of(source, charge, spin, largest_fragment, skip_bad)
     pair = load_student(student), load_student(against)
+    one, other = (who.card.get("teacher", {}).get("name") for who in pair)
+    agrees = "agrees with its teacher" if one == other else f"agrees with {against}"
     table = Table("molecule", "atoms", "differ by (eV/Å)", "verdict")
     doubtful = 0
     watched = Console(stderr=True)
     for molecule in track(molecules, "Asking", console=watched, transient=True):
         found = second_opinion(*pair, molecule)
         doubtful += found.doubtful
-        verdict = found.problem or (
-            "needs labels of its own" if found.doubtful else "agrees with its teacher"
-        )
+        verdict = found.problem or ("needs labels of its own" if found.doubtful else agrees)
         shown = "" if found.problem else f"{found.difference:.3f}"
         table.add_row(Text(found.name), str(found.atoms), shown, Text(verdict))
     console = Console()

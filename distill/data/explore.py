@@ -291,9 +291,13 @@ class Explorers:
                 pass
         if not said:
             return
+        ended = f"Labelling ended by itself ({said[-1].rstrip('.')})"
+        if not any(explorer.count()[0] for explorer in self.explorers):
+            raise DistillError(
+                f"{ended}, without a label; correct that, and give another folder (-o)."
+            )
         raise DistillError(
-            f"Labelling ended by itself ({said[-1].rstrip('.')}); the labels so far are kept, and "
-            "the same command goes on from them."
+            f"{ended}; the labels so far are kept, and the same command goes on from them."
         )
 
     def ask_to_stop(self, at_most: float = math.inf) -> None:

@@ -13,7 +13,7 @@ from distill.run.check import held_out_check
 from distill.run.few import refit_uncertainty
 from distill.run.folder import Clock, RunFolder, write_json
 from distill.run.job import Job
-from distill.run.labels import gather_parts, label_files, merge_files
+from distill.run.labels import failures, gather_parts, label_files, merge_files
 from distill.run.md import Engine, md_engine, run_md
 from distill.run.molecules import read_series
 from distill.run.report import results, shown
@@ -74,6 +74,9 @@ def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
     gather_parts(settings, folder)
     if not (out / "dataset.h5").is_file():
         merge_files(label_files(folder), out / "dataset.h5")
+        count, why = failures(label_files(folder))
+        if count:
+            say(f"Beware: the teacher failed on {count} geometries, as in: {why}")
     student = load_student(final)
     if student.latent is None:  # stopped right after the training
         data = Growing(lambda: label_files(folder), student)
@@ -103,6 +106,6 @@ def _run(job: Job, student: Student, origin: str, engine: Engine) -> None:
                 f"{one['labels']} labels; {md['picoseconds']:.1f} ps of MD in {one['folder']}."
             )
     say(
-        f"Force RMSE {rmse} eV/Å, R2 {r2} on frames not trained on{moved}. All in {out}, after "
-        f"{job.clock.spent() / 60:.1f} min."
+        f"Force RMSE {rmse} eV/Å, R2 {r2} on {report['n_frames']} frames not trained on{moved}. "
+        f"All in {out}, after {job.clock.spent() / 60:.1f} min."
     )

@@ -1,6 +1,7 @@
 """The explorers' labels in a run's folder, and how they become one dataset."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,16 @@ def teacher_of(files: list[Path]) -> TeacherRecord:
     """Who labelled."""
     with Dataset.open(files[0]) as dataset:
         return dataset.teacher
+
+
+def failures(files: list[Path]) -> tuple[int, str]:
+    """Geometries that the teacher failed on, and the commonest reason."""
+    reasons: Counter[str] = Counter()
+    for file in files:
+        with Dataset.open(file) as dataset:
+            for molecule in dataset:
+                reasons.update(molecule.failed_reason)
+    return reasons.total(), next((reason for reason, _ in reasons.most_common(1)), "")
 
 
 def cost(dataset: Dataset) -> tuple[int, float]:

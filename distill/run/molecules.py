@@ -72,8 +72,14 @@ def read_series(settings: RunSettings, student: Student, skip_bad: bool = False)
     if bad and (skipped is None or not good):
         raise DistillError(told(bad, len(good)))
     bad = [*(skipped or []), *bad]
+    seen: dict[tuple[str, int], str] = {}
+    twice = [
+        f"{m.name} is the same molecule as {first}."
+        for m in good
+        if m.smiles and (first := seen.setdefault((m.smiles, m.charge), m.name)) != m.name
+    ]
     notes = [f"{len(bad)} left out:\n{listed(bad)}"] if bad else []
-    return Series(tuple(good), (*notes, *(note for m in good for note in m.notes)))
+    return Series(tuple(good), (*notes, *twice, *(note for m in good for note in m.notes)))
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

@@ -72,7 +72,7 @@ def learning_curve(job: Job) -> list[dict[str, float]]:
     except (OSError, ValueError):
         found = errors_by_labels(work / "train" / "metrics.csv")
     found = [point for point in found if math.isfinite(point["force_rmse"])]
-    if found:
+    if len(found) > 1:
         try:
             plot_labels(found, job.folder.path / "learning_curve.png")
         except Exception as error:  # a picture must not cost the run

@@ -13,7 +13,7 @@ from distill.whole import whole_file
 
 FIX = (
     "make room, then run the same command again (`distill train` with --resume): the checkpoint "
-    "before this one is kept, and the run goes on from there"
+    "before this one, if there was one, is kept, and the run goes on from there"
 )
 
 

@@ -33,6 +33,9 @@ def plot_labels(points: Sequence[Point], picture: Path) -> None:
     axes = figure.add_subplot()
     axes.plot([p["labels"] for p in points], [p["force_rmse"] for p in points], "o-")
     axes.set_xscale("symlog", linthresh=1)
+    axes.set_xticks([p["labels"] for p in points], [f"{p['labels']:.0f}" for p in points])
+    axes.minorticks_off()
+    axes.set_xlim(-0.1 if points[0]["labels"] == 0 else 0.9 * points[0]["labels"], None)
     axes.set(xlabel="labels learned", ylabel="force RMSE on others (eV/Å)", yscale="log")
     axes.grid(alpha=0.3, which="both")
     with whole_file(picture) as place:
