@@ -29,7 +29,7 @@ from distill.run.check import (
 )
 from distill.run.folder import Clock
 from distill.run.job import Job
-from distill.run.labels import cost, label_files, merge_files, teacher_of
+from distill.run.labels import cost, failures, label_files, merge_files, teacher_of
 from distill.run.molecules import Series, read_series, safe_names
 from distill.run.train import explorers_of, wait_for_labels
 from distill.student import Student
@@ -410,3 +410,14 @@ def test_so_many_labels_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_series_of_one_has_no_folder() -> None:
     assert Series((from_smiles("CO"),)).name == "CO"
+
+
+def test_failures_of_the_teacher_are_counted(tmp_path: Path) -> None:
+    failing = MoleculeData(
+        "CO", "CO", 0, np.array([6, 8]), np.zeros((0, 2, 3)), np.zeros(0), np.zeros((0, 2, 3)),
+        np.zeros(0), np.zeros(0, dtype=object), failed_positions=np.zeros((3, 2, 3)),
+        failed_reason=("no memory", "no convergence", "no convergence"),
+    )  # fmt: skip
+    write(tmp_path / "labels-0.h5", TeacherRecord("t", "1", True), [failing])
+    assert failures([tmp_path / "labels-0.h5"]) == (3, "no convergence")
+    assert failures([]) == (0, "")
