@@ -31,7 +31,7 @@ from distill.run.training import TRAIN_END, card, config_for, minutes_until
 from distill.student.config import SIZES
 from distill.student.file import load_student, same, save_student
 from distill.student.student import Student
-from distill.train.assistant import AUTO, FEW, NONE, REAL, SHIPPED, Assistant
+from distill.train.assistant import AUTO, FEW, NONE, REAL, SHIPPED, STEPS, Assistant
 from distill.train.finish import save_with_uncertainty
 from distill.train.free_geometries import load_frames
 from distill.train.graphs import graphs_of
@@ -94,6 +94,11 @@ class FewLabels:
         """Whether an assistant has learned all labels already, before a stop."""
         return (self.folder / "lessons.npz").is_file()
 
+    @property
+    def unhurried(self) -> bool:
+        """Whether labelling may take as long as it takes."""
+        return self.job.settings.minutes is None
+
     def are_few(self) -> bool:
         """Whether the labels that can be had are so few that an assistant is the better way."""
         settings, clock, molecules = self.job.settings, self.job.clock, self.job.series.molecules
@@ -126,6 +131,8 @@ class FewLabels:
     def assistant(self, frames: list[LabelledFrame], progress: bool = False) -> Assistant:
         """One for these labels."""
         config = config_for(self.job, self.job.clock.budget / 60.0, self.folder)
+        if self.unhurried:  # neither has the assistant to hurry
+            config = replace(config, minutes=None, steps=STEPS[self.job.settings.size])
         teacher = teacher_of(label_files(self.job.folder))
         return Assistant(self.name, frames, teacher, self.folder, config, progress, self.starts)
 
@@ -137,7 +144,7 @@ class FewLabels:
     def learn(self, running: Explorers) -> None:
         """Goes on until labelling has ended, or its share of the budget."""
         job, clock = self.job, self.job.clock
-        unhurried = job.settings.minutes is None
+        unhurried = self.unhurried
         told, due, took = LabelCount(job, self.data), 1, 0.0
         current: Student | None = None
         with (
@@ -225,6 +232,8 @@ class FewLabels:
             minutes = max(minutes_until(job, TRAIN_END), LEAST * job.clock.budget / 60.0)
             config = config_for(job, minutes, folder)
             config = replace(config, minutes=min(LONGEST, config.minutes or LONGEST))
+            if self.unhurried:
+                config = replace(config, minutes=None, steps=STEPS[job.settings.size])
             student = train(
                 student, learned, held, folder, config, resume=(folder / "last.ckpt").is_file()
             )
