@@ -174,6 +174,7 @@ def page(results: dict[str, Any]) -> str:
         "assistant; the last column has no assistant: `tiny`, 500 steps at a tenth of the rate.\n",
         f"{results['date']}, {results['machine']['cpu']}, torch {results['versions']['torch']}.\n",
     ]
+    lines += [f"{note}\n" for note in results.get("notes", ())]
     for key, rows in results["runs"].items():
         lines += [
             f"## {key}\n",
@@ -226,7 +227,8 @@ def main() -> None:
     record = arguments.out.with_suffix(".json")
     results: dict[str, Any] = {"runs": {}, **provenance()}
     if record.is_file():
-        results["runs"] = json.loads(record.read_text())["runs"]
+        before = json.loads(record.read_text())
+        results |= {key: before[key] for key in ("runs", "notes") if key in before}
     for (name, teacher), counts in PLAN.items():
         if not name.startswith(arguments.only):
             continue

@@ -66,7 +66,7 @@ LONGEST = 2.0
 """Minutes of the rehearsal and of the fine-tuning, however large the budget is."""
 OVERHEAD = 0.15
 """The part of a budget in minutes that free geometries and their labels take."""
-STEPS = {"original": 1000, "tiny": 5000, "ultra-tiny": 8000}
+STEPS = {"original": 1000, "tiny": 5000, "ultra-tiny": 14000}
 """Of the student, where no budget is given: a minute or two on one core."""
 SHORT, SHORT_MINUTES = 1000, 5.0
 """A student's budget in steps or minutes: with less, all that the assistant does is less, too."""
