@@ -656,7 +656,7 @@ def check(
         raise DistillError("A student always agrees with itself; name another with --against.")
     molecules = molecules_of(source, charge, spin, largest_fragment, skip_bad)
     pair = load_student(student), load_student(against)
-    one, other = (who.card.get("teacher", {}).get("name") for who in pair)
+    one, other = (teacher_of(who.card) for who in pair)
     agrees = "agrees with its teacher" if one == other else f"agrees with {against}"
     table = Table("molecule", "atoms", "differ by (eV/Å)", "verdict")
     doubtful = 0

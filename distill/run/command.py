@@ -21,6 +21,7 @@ from distill.run.settings import RunSettings
 from distill.run.train import RANDOM, explore_and_train, starting_student
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
+from distill.train.assistant import AUTO, NONE
 from distill.train.finish import save_with_uncertainty
 from distill.train.grow import Growing
 
@@ -39,7 +40,7 @@ def run(
     """
     engine = md_engine()
     student, origin = starting_student(settings)
-    if settings.assistant not in ("auto", "none"):
+    if settings.assistant not in (AUTO, NONE):
         load_student(settings.assistant)  # a wrong name is told now
     series = read_series(settings, student, skip_bad)
     with sole_user(out):

@@ -28,10 +28,9 @@ from distill.run.job import Job
 from distill.run.labels import label_files, teacher_of
 from distill.run.progress import LabelCount
 from distill.run.training import TRAIN_END, card, config_for, minutes_until
-from distill.student.config import SIZES
 from distill.student.file import load_student, same, save_student
 from distill.student.student import Student
-from distill.train.assistant import AUTO, FEW, NONE, REAL, SHIPPED, STEPS, Assistant
+from distill.train.assistant import AUTO, FEW, NONE, REAL, STEPS, Assistant, own_or_shipped
 from distill.train.finish import save_with_uncertainty
 from distill.train.free_geometries import load_frames
 from distill.train.graphs import graphs_of
@@ -69,12 +68,9 @@ class FewLabels:
         self.folder = self.work / "assistant"
         self.curve_file = self.work / LEARNING_CURVE
         self.seen: set[bytes] = set()
-        known = student.card.get("teacher", {}).get("name") == settings.teacher
-        own = settings.start not in ("auto", "random", *SIZES)
         self.name = settings.assistant
         if self.name == AUTO:
-            of_its_own = own and (known or settings.size == SHIPPED)
-            self.name = settings.start if of_its_own else SHIPPED
+            self.name = own_or_shipped(settings.start, student, settings.teacher)
 
     @cached_property
     def starts(self) -> list[LabelledFrame]:

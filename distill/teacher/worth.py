@@ -6,6 +6,7 @@ FORCE_ERRORS = {"gfn2-xtb": 0.25, "gfn1-xtb": 0.22}
 """eV/Å, root mean square of the forces' difference to DFT on nine fragments, one geometry of each
 at 300 K (`benchmarks/teachers_against_dft.py`)."""
 OWN = "own labels"
+"""The teacher of files that do not say who labelled."""
 
 
 def worth(teacher: str | None) -> str:

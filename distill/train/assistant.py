@@ -26,9 +26,11 @@ from distill.evaluate.frames import LabelledFrame
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
 from distill.kernels import KernelStudent
+from distill.student.config import SIZES
 from distill.student.file import load_student, save_student
 from distill.student.student import Student
 from distill.teacher.base import TeacherSpec
+from distill.teacher.worth import teacher_of
 from distill.train.config import LEARNING_RATES, TrainConfig
 from distill.train.free_geometries import free_geometries, load_frames, save_frames
 from distill.train.graphs import graphs_of
@@ -76,6 +78,16 @@ WILDEST = 30.0
 """eV/Å: where the assistant says more than that, it knows nothing."""
 
 Part = tuple[int, float, float]
+
+
+def own_or_shipped(start: str | None, student: Student, teacher: str) -> str:
+    """Who learns the labels of ``teacher`` when nobody is named: the shipped `original`, or
+    ``start``, which ``student`` was read from, where that is the user's own and of that size, or
+    taught by this teacher already. It is its own assistant then."""
+    if start in (None, AUTO, "random", *SIZES):
+        return SHIPPED
+    fit = student.config.size == SHIPPED or teacher_of(student.card) == teacher
+    return start if start and fit else SHIPPED
 
 
 def why_not(frames: Sequence[LabelledFrame], student: Student) -> str:

@@ -14,9 +14,9 @@ from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.metrics import HEADLINE, compute_metrics
 from distill.evaluate.predict import predict
 from distill.lock import sole_user
-from distill.student.config import SIZES
 from distill.student.file import load_student, same, save_student
 from distill.student.student import Student
+from distill.teacher.worth import teacher_of
 from distill.train.assistant import (
     AUTO,
     FEW,
@@ -27,6 +27,7 @@ from distill.train.assistant import (
     Assistant,
     fine_tuning,
     fit_what_is_left,
+    own_or_shipped,
     why_not,
 )
 from distill.train.config import TrainConfig
@@ -100,7 +101,7 @@ def train_from_datasets(
         budget = config
         if helper is None:
             train_graphs = graphs_of(split.train, student)
-            taught = student.card.get("teacher", {}).get("name") if start else None
+            taught = teacher_of(student.card) if start else None
             if taught in (None, OWN) or taught != labels.teacher.name:
                 fit_reference(student, train_graphs)
         else:
@@ -146,9 +147,7 @@ def helper_for(
     if wanted == NONE:
         return None
     if wanted == AUTO:
-        known = student.card.get("teacher", {}).get("name") == teacher.name
-        own = start not in (None, *SIZES) and (known or student.config.size == SHIPPED)
-        wanted = start if start and own else SHIPPED
+        wanted = own_or_shipped(start, student, teacher.name)
         if (
             len(split.train) > FEW
             or config.devices > 1

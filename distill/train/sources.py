@@ -15,13 +15,12 @@ from distill.evaluate.label_keys import LabelKeys
 from distill.evaluate.same_molecule import tell_apart
 from distill.evaluate.units import check_labels, check_lengths
 from distill.student.file import load_student
+from distill.teacher.worth import OWN
 
 TEST = re.compile(
     r"(?:^|[-_. ])(test\w*|valid\w*|val|held[-_]?out|check|holdout)(?:[-_. ]|$)", re.I
 )
 """In the name of a file: it is there to judge by, not to be trained on."""
-OWN = "own labels"
-"""The teacher of files that do not say who labelled."""
 JUDGE = "ultra-tiny"
 """The shipped student that tells whether labels are in eV and Å."""
 
