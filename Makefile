@@ -109,4 +109,6 @@ $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard distill/kernels/csr
 	fi
 	@rm -rf *.egg-info  # an old one would hide new entry points from programs that start here
 	$(BIN)/python -m pip install --no-input --progress-bar off -c constraints.txt -e '.[all]'
+	@# its data alone, for tests: prmtops of proteins and hosts with their guests
+	$(BIN)/python -m pip install --no-input --progress-bar off -c constraints.txt --no-deps openmmtools
 	@touch $@
