@@ -113,7 +113,7 @@ class DistillPotentialImpl(MLPotentialImpl):
         for each in (force, bonds):
             each.setForceGroup(forceGroup)
             system.addForce(each)
-        system.alarm = force.alarm
+        system.alarm, system.forget = force.alarm, force.forget
 
     def getMLLongRange(self) -> bool:
         """Students look no further than a few cutoffs."""
