@@ -18,6 +18,7 @@ from openmm import unit
 from distill.errors import DistillError, reason
 from distill.md.settings import MDSettings, Phase
 from distill.student import Student
+from distill_openmm.masses import repartition
 from distill_openmm.mixed import mixed
 from distill_openmm.prepared import Prepared
 from distill_openmm.topology import system_of
@@ -57,8 +58,6 @@ class Contexts:
                 threads=settings.threads,
             )  # fmt: skip
             if mass is not None:
-                from distill_openmm.openmmml_potential import repartition
-
                 repartition(prepared.topology, self.system, mass)
             self.alarm, self.forget = self.system.force.alarm, self.system.force.forget
         else:

@@ -1,7 +1,6 @@
 """Students in OpenMM-ML: by name, or as MLPotential("distill", modelPath=FILE)."""
 
 import difflib
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import openmm.app
 from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 
 from distill.charge import as_whole
-from distill.engine_arguments import check_choice, is_number
+from distill.engine_arguments import check_choice
 from distill.errors import DistillError
+from distill_openmm.masses import repartition
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
 OPTIONS = ("precision", "device", "skin", "charge", "multiplicity")
@@ -138,38 +138,3 @@ def refuse_unknown(args: dict[str, Any], names: Sequence[str], function: str) ->
         near = difflib.get_close_matches(name, names, 1)
         hint = f"did you mean '{near[0]}'? It takes" if near else "it takes"
         raise DistillError(f"{function} does not know '{name}'; {hint} {', '.join(names)}.")
-
-
-def repartition(topology: openmm.app.Topology, system: openmm.System, mass: Any) -> None:
-    """Gives hydrogens a mass (in Da, or with a unit), which the atoms bonded to them lose."""
-    dalton = openmm.unit.dalton
-    given = mass
-    if openmm.unit.is_quantity(mass) and mass.unit.is_compatible(dalton):
-        mass = mass.value_in_unit(dalton)
-    if not is_number(mass) or not math.isfinite(mass):
-        raise DistillError(f"hydrogenMass is {given}; give a mass in Da, 1.5 to 4.")
-    mass = float(mass)
-    done = 0
-    for bond in topology.bonds():
-        for hydrogen, other in ((bond.atom1, bond.atom2), (bond.atom2, bond.atom1)):
-            if is_hydrogen(hydrogen) and not is_hydrogen(other) and other.element is not None:
-                gained = mass - system.getParticleMass(hydrogen.index).value_in_unit(dalton)
-                left = system.getParticleMass(other.index).value_in_unit(dalton) - gained
-                if mass <= 0 or left <= 0:
-                    raise DistillError(
-                        f"hydrogenMass is {mass:g}, which leaves {left:g} Da for atom "
-                        f"{other.index} ({other.name}); give 1.5 to 4."
-                    )
-                system.setParticleMass(hydrogen.index, mass)
-                system.setParticleMass(other.index, left)
-                done += 1
-    if not done and any(is_hydrogen(atom) for atom in topology.atoms()):
-        raise DistillError(
-            "hydrogenMass needs to know what each hydrogen is bonded to, but the topology has no "
-            "such bond; call distill_openmm.add_bonds(topology, positions) before."
-        )
-
-
-def is_hydrogen(atom: Any) -> bool:
-    """Deuterium is one."""
-    return atom.element is not None and atom.element.atomic_number == 1
