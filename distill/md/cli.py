@@ -3,7 +3,7 @@
 import os
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,8 +11,13 @@ from rich.console import Console
 from distill.arguments import check_room
 from distill.errors import DistillError
 
-IN_VACUUM = {"ensemble": "nvt", "timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
-WITH_OTHERS = {"ensemble": "npt", "timestep": 2.0, "every": 0.5, "equilibrate": 10.0}
+IN_VACUUM: dict[str, Any] = {"ensemble": "nvt", "timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
+WITH_OTHERS: dict[str, Any] = {
+    "ensemble": "npt",
+    "timestep": 2.0,
+    "every": 0.5,
+    "equilibrate": 10.0,
+}
 HEAVY_HYDROGEN = 3.0
 """Da, where the step is longer than LIGHT_STEP fs and nothing else is asked for."""
 LIGHT_STEP = 1.0
@@ -72,15 +77,15 @@ def md(
     ph: Annotated[float, typer.Option(help="For the protein's hydrogens.")] = 7.0,
     charges: Annotated[
         str,
-        typer.Option(help="Of the force field of the molecule: am1-bcc, gasteiger, or a MOL2 file."),
+        typer.Option(
+            help="Of the molecule in the force field: am1-bcc, gasteiger, or a MOL2 file."
+        ),
     ] = "am1-bcc",
     prmtop: Annotated[
         str, typer.Option(help="Amber's topology of everything, with --inpcrd and --ml.")
     ] = "",
     inpcrd: Annotated[str, typer.Option(help="Its coordinates.")] = "",
-    system: Annotated[
-        str, typer.Option(help="An OpenMM System as XML, with --pdb and --ml.")
-    ] = "",
+    system: Annotated[str, typer.Option(help="An OpenMM System as XML, with --pdb and --ml.")] = "",
     force_field: Annotated[
         list[str],
         typer.Option(help="OpenMM's force-field files, with --pdb and --ml; may be repeated."),
@@ -89,9 +94,7 @@ def md(
     ml: Annotated[
         str, typer.Option(help="The student's atoms: a residue's name, or indices, 0-11,15.")
     ] = "",
-    charge: Annotated[
-        int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")
-    ] = None,
+    charge: Annotated[int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")] = None,
     spin: Annotated[int | None, typer.Option(help="Multiplicity 2S+1 of coordinates.")] = None,
     largest_fragment: Annotated[
         bool, typer.Option("--largest-fragment", help="Of a salt take the largest fragment alone.")

@@ -67,9 +67,7 @@ class Source:
         if self.solvent not in ("none", "water"):
             raise DistillError(f"--solvent is '{self.solvent}'; use water, or none.")
         if self.solvent == "water" and (self.prmtop or self.system or self.force_field):
-            raise DistillError(
-                f"{given[0]} brings its solvent along; leave --solvent out."
-            )
+            raise DistillError(f"{given[0]} brings its solvent along; leave --solvent out.")
         if not self.padding > 0:
             raise DistillError(f"--padding is {self.padding} Å; give more than 0.")
         if not 0 <= self.salt < 10:

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -15,8 +16,9 @@ COLUMNS = (
     "ligand_temperature_k", "rest_temperature_k", "volume_nm3", "density_g_per_cm3",
     "uncertainty_ev_per_angstrom", "unlike_training",
 )  # fmt: skip
-"""Of md.csv. The ligand is all that the student moves, the rest what else there is; unlike_training
-is how many of the student's atoms are unlike all that it has learned."""
+"""Of md.csv, as far as there is something to tell. The ligand is all that the student moves, the
+rest what else there is; unlike_training is how many of the student's atoms are unlike all that it
+has learned."""
 FRAMES_AT, STEP_AT, DATE_AT = 8, 20, 180
 """Bytes of a DCD file's header where these are."""
 TITLE = b"MLFF Distiller".ljust(80)
@@ -27,12 +29,12 @@ class Frames:
     """The two files, open for more frames. ``sizes`` is where they are after the last one."""
 
     def __init__(
-        self, out: Path, topology: app.Topology, timestep: float, every: int,
-        sizes: tuple[int, int, int] | None = None,
+        self, out: Path, topology: app.Topology, columns: Sequence[str], timestep: float,
+        every: int, sizes: tuple[int, int, int] | None = None,
     ) -> None:  # fmt: skip
-        """timestep in fs, every in steps. sizes: cut back to frames and bytes of both files, which
-        earlier ``sizes`` gave; None makes them anew."""
-        self.every = every
+        """columns: some of COLUMNS. timestep in fs, every in steps. sizes: cut back to so many
+        frames, and bytes of both files, which earlier ``sizes`` gave; None makes them anew."""
+        self.every, self.columns = every, columns
         self.count, dcd, table = sizes or (0, 0, 0)
         paths = out / "trajectory.dcd", out / "md.csv"
         if sizes is None:
@@ -48,7 +50,7 @@ class Frames:
                 self.dcd.write(struct.pack("<i", number))
             self.dcd.flush()
         if not table:
-            self.table.write(",".join(COLUMNS) + "\n")
+            self.table.write(",".join(columns) + "\n")
         step = timestep * unit.femtoseconds
         self.writer = app.DCDFile(self.dcd, topology, step, every, every, append=bool(dcd))
         if not dcd:
@@ -61,7 +63,7 @@ class Frames:
         """A frame: positions (N, 3) and box (3, 3) in nm, and the values of its row."""
         vectors = None if box is None else box * unit.nanometer
         self.writer.writeModel(positions * unit.nanometer, periodicBoxVectors=vectors)
-        self.table.write(",".join(written(row.get(name)) for name in COLUMNS) + "\n")
+        self.table.write(",".join(written(row.get(name)) for name in self.columns) + "\n")
         self.count += 1
 
     def sizes(self) -> tuple[int, int, int]:

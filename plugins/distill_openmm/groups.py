@@ -18,7 +18,8 @@ class Group:
     """
 
     def __init__(self, system: openmm.System, atoms: Sequence[int]):
-        masses = np.array([system.getParticleMass(k)._value for k in range(system.getNumParticles())])
+        count = system.getNumParticles()
+        masses = np.array([system.getParticleMass(k)._value for k in range(count)])
         inside = np.zeros(len(masses), dtype=bool)
         inside[list(atoms)] = True
         inside &= masses > 0

@@ -49,8 +49,8 @@ PANELS = (
     (
         "Temperature\n(K)",
         (
-            ("ligand_temperature_k", VERMILLION, "student's atoms"),
-            ("rest_temperature_k", BLUE, "the rest"),
+            ("temperature_k", BLUE, "all"),
+            ("ligand_temperature_k", VERMILLION, "the student's atoms"),
         ),
     ),
     ("Potential energy\n(kJ/mol)", (("potential_kj_per_mol", BLUE, ""),)),

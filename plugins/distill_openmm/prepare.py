@@ -1,7 +1,9 @@
 """From what the user names to a ``Prepared``."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,10 +82,8 @@ def one_molecule(source: Source) -> Molecule:
     return found[0]
 
 
-def of_run(folder: Path) -> dict[str, object]:
+def of_run(folder: Path) -> dict[str, Any]:
     """The settings of the ``distill run`` in a folder."""
-    import json
-
     try:
         found = json.loads((folder / "run.json").read_text())["settings"]
         assert isinstance(found, dict) and "source" in found

@@ -1,5 +1,4 @@
-"""MD of a ``Prepared``: minimization, heating, equilibration, production, and going on after a stop.
-"""
+"""MD of a ``Prepared``: minimization, heating, equilibration and production, also after a stop."""
 
 import json
 import time
@@ -24,7 +23,7 @@ from distill.student import Student
 from distill.student.latent import Alarm, rms
 from distill.whole import disk_errors, whole_file
 from distill_openmm.contexts import Contexts, Moment, look, seed_of
-from distill_openmm.frames import Frames
+from distill_openmm.frames import COLUMNS, Frames
 from distill_openmm.groups import Group
 from distill_openmm.minimize import minimized
 from distill_openmm.prepared import Prepared
@@ -87,7 +86,7 @@ class Simulation:
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])
         self.watch = Watch(student, self.numbers) if self._whole() else None
         self.wrap: Wrap | None = None
-        self.bonds = None
+        self.bonds: NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
 
     def _whole(self) -> bool:
         """Whether no bond is cut between the student's atoms and others."""
@@ -98,18 +97,27 @@ class Simulation:
         )
 
     # -- the whole run -----------------------------------------------------------------------------
-    def run(self, minutes: float | None = None) -> dict[str, Any]:
-        """Up to the end of production, or for so many minutes; what was done, as md.json has it."""
-        with disk_errors(self.out / "trajectory.dcd"):
-            return self._run(minutes)
+    def run(
+        self, minutes: float | None = None, spent: Callable[[float], None] = lambda share: None
+    ) -> dict[str, Any]:
+        """Up to the end of production, or for so many minutes; what was done, as md.json has it.
 
-    def _run(self, minutes: float | None) -> dict[str, Any]:
+        spent: told which part of the minutes has passed.
+        """
+        with disk_errors(self.out / "trajectory.dcd"):
+            return self._run(minutes, spent)
+
+    def _run(self, minutes: float | None, spent: Callable[[float], None]) -> dict[str, Any]:
         settings = self.settings
         moment, kept = self.load()
         started = time.monotonic()
 
         def over() -> bool:
-            return minutes is not None and time.monotonic() - started > 60.0 * minutes
+            if minutes is None:
+                return False
+            share = (time.monotonic() - started) / max(1e-9, 60.0 * minutes)
+            spent(share)
+            return share >= 1.0
 
         if moment is None:
             moment = self.start()
@@ -129,8 +137,9 @@ class Simulation:
         if self.watch is not None:
             self.watch.restore(kept)
         with Frames(
-            self.out, self.prepared.topology, settings.timestep, settings.every_steps, kept.sizes
-        ) as frames:
+            self.out, self.prepared.topology, self.columns(), settings.timestep,
+            settings.every_steps, kept.sizes,
+        ) as frames:  # fmt: skip
             while moment.step < total and not kept.broke_up and not over():
                 done = moment.step - before
                 steps = min(settings.chunk - done % settings.chunk, total - moment.step)
@@ -140,9 +149,7 @@ class Simulation:
                     self.save(moment, kept)
         return self.results(moment.step - before, kept)
 
-    def quiet(
-        self, moment: Moment, phase: Phase, steps: int, kept: Kept, total: int
-    ) -> Moment:
+    def quiet(self, moment: Moment, phase: Phase, steps: int, kept: Kept, total: int) -> Moment:
         """Steps of which nothing is kept."""
         context, integrator = self.contexts.make(moment, phase)
         try:
@@ -169,11 +176,13 @@ class Simulation:
             self.wrap = Wrap(context.getMolecules(), self.prepared.atoms)
         begin = time.monotonic()
         for _ in range(steps // self.settings.every_steps):
+            at = moment.step
+
+            def tell(steps: int, at: int = at) -> None:
+                self.tell(phase, at + steps, total, kept)
+
             try:
-                self.step(
-                    integrator, self.settings.every_steps,
-                    lambda n, at=moment.step: self.tell(phase, at + n, total, kept),
-                )  # fmt: skip
+                self.step(integrator, self.settings.every_steps, tell)
                 after, state = look(
                     context, moment.step + self.settings.every_steps, periodic, energy=True
                 )
@@ -198,9 +207,7 @@ class Simulation:
             self.watch.note(kept)
         return moment
 
-    def step(
-        self, integrator: openmm.Integrator, steps: int, tell: Callable[[int], None]
-    ) -> None:
+    def step(self, integrator: openmm.Integrator, steps: int, tell: Callable[[int], None]) -> None:
         """So many steps; Ctrl-C is heard between slices of them."""
         done, slice_ = 0, 1
         while done < steps:
@@ -260,6 +267,17 @@ class Simulation:
             error, strange = self.watch(self.of_student(moment))
             row["uncertainty_ev_per_angstrom"], row["unlike_training"] = error, strange
         frames.write(x, moment.box, row)
+
+    def columns(self) -> list[str]:
+        """Those of md.csv that say something of this run."""
+        silent: set[str] = set()
+        if not len(self.rest.atoms):
+            silent |= {"ligand_temperature_k", "rest_temperature_k"}
+        if self.prepared.box is None:
+            silent |= {"volume_nm3", "density_g_per_cm3"}
+        if self.watch is None or self.watch.alarm is None:
+            silent |= {"uncertainty_ev_per_angstrom", "unlike_training"}
+        return [name for name in COLUMNS if name not in silent]
 
     def tell(self, phase: Phase, step: int, total: int, kept: Kept) -> None:
         """The progress."""
@@ -374,8 +392,8 @@ def broken(error: Exception | None, kept: Kept, steps: int) -> None:
     if error is not None and "nan" not in text and "infinite" not in text:
         raise error
     kept.broke_up = (
-        f"The MD ended after {steps:,} steps: coordinates or energies are no numbers any more. Take "
-        "a shorter time step or a lower temperature, or train the student further."
+        f"The MD ended after {steps:,} steps: coordinates or energies are no numbers any more. "
+        "Take a shorter time step or a lower temperature, or train the student further."
     )
 
 

@@ -24,7 +24,7 @@ class Wrap:
         self.centre = np.array(centre)
 
     def __call__(self, positions: Array, box: Array) -> Array:
-        """positions (N, 3), molecules whole, and box (3, 3) in OpenMM's reduced form, in one unit."""
+        """positions (N, 3), molecules whole; box (3, 3) in OpenMM's reduced form; in one unit."""
         middle = positions[self.centre].mean(0)
         centres = np.zeros((len(self.sizes), 3))
         np.add.at(centres, self.molecule, positions)
