@@ -1,8 +1,9 @@
 """Arguments of the engines, looked at early: DistillError for what cannot be meant."""
 
+import difflib
 import math
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from distill.errors import DistillError, first_line
@@ -13,6 +14,13 @@ def check_choice(name: str, given: Any, choices: Collection[Any]) -> None:
     if (given is not None and not isinstance(given, str)) or given not in choices:
         words = [f"'{choice}'" for choice in choices if choice is not None]
         raise DistillError(f"{name} is '{given}'; use {', '.join(words[:-1])} or {words[-1]}.")
+
+
+def unknown_option(function: str, name: str, names: Sequence[str]) -> DistillError:
+    """The sentence for an argument that a function does not take."""
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean '{near[0]}'? It takes" if near else "it takes"
+    return DistillError(f"{function} does not know '{name}'; {hint} {', '.join(names)}.")
 
 
 def check_skin(given: Any, positive: bool = False) -> float:

@@ -26,6 +26,7 @@ from distill_openmm.topology import system_of
 Array = NDArray[np.float64]
 BAROSTAT_EVERY = 25
 """Steps from one change of the volume to the next."""
+PRECISIONS = {"float32": "single", "float64": "double"}
 PROPERTIES = {
     "CPU": {"DeterministicForces": "true"},
     "CUDA": {"DeterministicForces": "true", "Precision": "mixed"},
@@ -51,21 +52,23 @@ class Contexts:
     def __init__(self, student: Student, prepared: Prepared, settings: MDSettings):
         self.settings = settings
         self.prepared = prepared
-        mass = settings.hydrogen_mass
+        topology, mass = prepared.topology, settings.hydrogen_mass
         if prepared.system is None:
             self.system = system_of(
-                student, prepared.topology, kind="python", dtype=settings.precision,
+                student, topology, kind="python", dtype=settings.precision,
                 threads=settings.threads,
             )  # fmt: skip
+            computation = self.system.force.computation
             if mass is not None:
-                repartition(prepared.topology, self.system, mass)
-            self.alarm, self.forget = self.system.force.alarm, self.system.force.forget
+                repartition(topology, self.system, mass, "hydrogen_mass")
         else:
-            precision = {"float32": "single", "float64": "double"}[settings.precision]
             self.system = mixed(
-                student, prepared.topology, prepared.system, prepared.atoms, precision=precision
+                student, prepared, precision=PRECISIONS[settings.precision], hydrogen_mass=mass
             )
-            self.alarm, self.forget = self.system.alarm, self.system.forget
+            computation = self.system.computation
+        # frames are looked at instead: each step's would cost more, and warn in between
+        computation.alarm = None
+        self.forget = computation.forget
         self.barostat = None
         if settings.ensemble == "npt":
             pressure = settings.pressure * unit.bar

@@ -1,6 +1,5 @@
 """Students in OpenMM-ML: by name, or as MLPotential("distill", modelPath=FILE)."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import openmm.app
 from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 
 from distill.charge import as_whole
-from distill.engine_arguments import check_choice
+from distill.engine_arguments import check_choice, unknown_option
 from distill.errors import DistillError
-from distill_openmm.masses import repartition
+from distill.student import Student
 
 PRECISIONS = {None: "float32", "single": "float32", "double": "float64"}
 OPTIONS = ("precision", "device", "skin", "charge", "multiplicity")
@@ -28,9 +27,10 @@ class DistillPotentialImplFactory(MLPotentialImplFactory):
     """What OpenMM-ML finds under the names distill, distill-original, distill-tiny, ..."""
 
     def createImpl(
-        self, name: str, modelPath: str | Path | None = None, **args: Any
+        self, name: str, modelPath: str | Path | Student | None = None, **args: Any
     ) -> "DistillPotentialImpl":
-        """name: distill-SIZE is a shipped student; distill is the student file ``modelPath``."""
+        """name: distill-SIZE is a shipped student; distill is the student file, or the Student,
+        ``modelPath``."""
         refuse_unknown(args, ("modelPath",), "MLPotential")
         if name != "distill":
             if modelPath is not None:
@@ -61,7 +61,7 @@ class DistillPotentialImpl(MLPotentialImpl):
     ``zero_bonds``. ``system.alarm`` is that of ``create_force``.
     """
 
-    def __init__(self, student: str | Path):
+    def __init__(self, student: str | Path | Student):
         self.student = student
 
     def addForces(
@@ -81,6 +81,7 @@ class DistillPotentialImpl(MLPotentialImpl):
         from distill.student import load_student
         from distill_openmm.bonds import zero_bonds
         from distill_openmm.force import create_force
+        from distill_openmm.masses import repartition
 
         if atoms is not None:
             refuse_unknown(args, OF_MIXED_SYSTEMS, "createMixedSystem")
@@ -88,14 +89,16 @@ class DistillPotentialImpl(MLPotentialImpl):
         else:
             refuse_unknown(args, OF_WHOLE_SYSTEMS, "createSystem")
             if args.get("hydrogenMass") is not None:
-                repartition(topology, system, args["hydrogenMass"])
+                repartition(topology, system, args["hydrogenMass"], "hydrogenMass")
         check_choice("precision", precision, PRECISIONS)
         if args.get("multiplicity") not in (None, 1):
             raise DistillError(
                 "A student takes no multiplicity: it holds for closed shells. Leave it out."
             )
         if args.get("charge") is not None:
-            load_student(self.student).check_charge(as_whole(args["charge"], "charge", "charge"))
+            own = self.student
+            own = own if isinstance(own, Student) else load_student(own)
+            own.check_charge(as_whole(args["charge"], "charge", "charge"))
         periodic = topology.getPeriodicBoxVectors() is not None
         force = create_force(
             self.student,
@@ -113,7 +116,7 @@ class DistillPotentialImpl(MLPotentialImpl):
         for each in (force, bonds):
             each.setForceGroup(forceGroup)
             system.addForce(each)
-        system.alarm, system.forget = force.alarm, force.forget
+        system.alarm, system.computation = force.alarm, force.computation
 
     def getMLLongRange(self) -> bool:
         """Students look no further than a few cutoffs."""
@@ -135,6 +138,4 @@ def refuse_unknown(args: dict[str, Any], names: Sequence[str], function: str) ->
                 "The masses of a mixed System are the given System's; give hydrogenMass to the "
                 "force field's createSystem."
             )
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean '{near[0]}'? It takes" if near else "it takes"
-        raise DistillError(f"{function} does not know '{name}'; {hint} {', '.join(names)}.")
+        raise unknown_option(function, name, names)

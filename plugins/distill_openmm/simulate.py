@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from distill_openmm.contexts import Contexts, Moment, look, seed_of
 from distill_openmm.frames import COLUMNS, Frames
 from distill_openmm.groups import Group
 from distill_openmm.minimize import minimized
+from distill_openmm.mixed import with_link_atoms
 from distill_openmm.prepared import Prepared
 from distill_openmm.wrap import Wrap
 
@@ -85,7 +86,7 @@ class Simulation:
         elements = [atom.element for atom in prepared.topology.atoms()]
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])
         self.watch = Watch(student, self.numbers) if self._whole() else None
-        self.wrap: Wrap | None = None
+        self.wrap = Wrap(molecules(system), prepared.atoms)
         self.bonds: NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
 
     def _whole(self) -> bool:
@@ -172,8 +173,6 @@ class Simulation:
         if self.watch is not None:
             self.watch.forget()
         periodic = moment.box is not None
-        if periodic and self.wrap is None:
-            self.wrap = Wrap(context.getMolecules(), self.prepared.atoms)
         begin = time.monotonic()
         for _ in range(steps // self.settings.every_steps):
             at = moment.step
@@ -226,10 +225,13 @@ class Simulation:
         prepared, settings = self.prepared, self.settings
         box = None if prepared.box is None else 0.1 * np.asarray(prepared.box)
         x = 0.1 * np.asarray(prepared.positions)
+        system = self.contexts.system
+        if system.getNumParticles() > len(x):
+            _, x = with_link_atoms(prepared.topology, system, x)
         self.progress.say("Minimization.")
         x = minimized(self.contexts, x, box, self.numbers)
         with whole_file(self.out / "topology.pdb") as place_, place_.open("w") as file:
-            app.PDBFile.writeFile(prepared.topology, 10.0 * x, file, keepIds=True)
+            app.PDBFile.writeFile(prepared.topology, 10.0 * self.shown(x, box), file, keepIds=True)
         first = settings.phases()[0]
         moment = Moment(0, x, np.zeros_like(x), box)
         context, _ = self.contexts.make(moment, first)
@@ -261,12 +263,17 @@ class Simulation:
         if moment.box is not None:
             volume = float(np.linalg.det(moment.box))
             row["volume_nm3"], row["density_g_per_cm3"] = volume, MASS * self.mass / volume
-            if self.wrap is not None:
-                x = self.wrap(x, moment.box)
         if self.watch is not None:
             error, strange = self.watch(self.of_student(moment))
             row["uncertainty_ev_per_angstrom"], row["unlike_training"] = error, strange
-        frames.write(x, moment.box, row)
+        frames.write(self.shown(x, moment.box), moment.box, row)
+
+    def shown(self, positions: Array, box: Array | None) -> Array:
+        """Positions to be written: of the topology's atoms, without link atoms; in a box around the
+        student's."""
+        if box is not None:
+            positions = self.wrap(positions, box)
+        return positions[: self.prepared.topology.getNumAtoms()]
 
     def columns(self) -> list[str]:
         """Those of md.csv that say something of this run."""
@@ -384,6 +391,15 @@ class Watch:
         if self.alarm is not None:
             kept.looked, kept.strange = self.alarm.looked, self.alarm.strange
             kept.atoms = dict(self.alarm.atoms)
+
+
+def molecules(system: openmm.System) -> Sequence[Sequence[int]]:
+    """Particles that bonds, constraints and virtual sites hold together, as OpenMM has them."""
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("Reference")
+    )
+    found: Sequence[Sequence[int]] = context.getMolecules()
+    return found
 
 
 def broken(error: Exception | None, kept: Kept, steps: int) -> None:
