@@ -24,8 +24,8 @@ from distill import load_student
 from distill.data.molecules import read_molecules
 from distill.evaluate.report import provenance
 from distill_ase import StudentCalculator
-from distill_openmm.md import system_of, topology_of
 from distill_openmm.module import KJ_PER_MOL_PER_EV
+from distill_openmm.topology import system_of, topology_of
 
 HERE = Path(__file__).parent
 DISTILL = str(Path(sys.executable).with_name("distill"))

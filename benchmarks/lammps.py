@@ -37,8 +37,8 @@ from distill_lammps.build import build, find_mpi
 from distill_lammps.data import ORDER, in_vacuum, liquid, write_data
 from distill_lammps.environment import for_subprocess
 from distill_lammps.export import export_mliap, export_plugin
-from distill_openmm.md import system_of
 from distill_openmm.module import KJ_PER_MOL_PER_EV
+from distill_openmm.topology import system_of
 
 STYLES = ("distill", "mliap")
 STEPS = {50: 2000, 500: 300, 2000: 100, 5000: 60, 20000: 20}

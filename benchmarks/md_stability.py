@@ -25,8 +25,9 @@ from distill.data.explore import first_geometries
 from distill.data.molecules import Molecule, read_molecules
 from distill.evaluate.report import provenance
 from distill.student import Student
-from distill_openmm.md import relax, system_of, topology_of
+from distill_openmm.minimize import relax
 from distill_openmm.module import KJ_PER_MOL_PER_EV
+from distill_openmm.topology import system_of, topology_of
 
 
 def simulation(
@@ -41,7 +42,7 @@ def simulation(
     system = system_of(student, topology)
     made = app.Simulation(topology, system, integrator, openmm.Platform.getPlatform("Reference"))
     made.context.setPositions(first_geometries(molecule, 1, seed)[0] * 0.1)
-    relax(made, molecule.numbers, 500)
+    relax(made.context, molecule.numbers, 500)
     made.context.setVelocitiesToTemperature(temperature * unit.kelvin, seed)
     return made
 

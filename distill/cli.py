@@ -1,5 +1,5 @@
-"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``check``, ``info``,
-``export``, ``quantize``, ``bench``.
+"""The command line: ``distill run``, ``label``, ``train``, ``evaluate``, ``check``, ``md``,
+``info``, ``export``, ``quantize``, ``bench``.
 
 Each command reads its arguments and calls one function of the package. What needs torch is
 imported inside the commands, so that ``--help`` answers at once.
@@ -27,12 +27,14 @@ from distill.arguments import (
     torch_threads,
 )
 from distill.errors import DistillError
+from distill.md.cli import md
 from distill.stop import STOPPED, done, leave, listen
 from distill.whole import disk_problem, whole_file
 
 AFTER_CTRL_C = {
     "run": "the same command goes on from here.",
     "label": "the same command goes on from here.",
+    "md": "the same command goes on from here.",
     "train": "the same command goes on where it was; with --resume, if the folder is there.",
 }
 
@@ -680,6 +682,9 @@ def check(
             highlight=False,
         )
         raise typer.Exit(1)
+
+
+app.command()(md)
 
 
 @app.command()

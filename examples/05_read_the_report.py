@@ -29,8 +29,8 @@ for element, errors in report["per_element"].items():
 # how the MD went: one row a frame
 with (arguments.folder / "md.csv").open() as file:
     rows = list(csv.DictReader(file))
-time = [float(row["Time (ps)"]) for row in rows]
-temperature = [float(row["Temperature (K)"]) for row in rows]
+time = [float(row["time_ps"]) for row in rows]
+temperature = [float(row["temperature_k"]) for row in rows]
 print(f"MD of {time[-1]:.1f} ps at {report['md']['ns_per_day']:.1f} ns/day")
 
 # where the molecule went

@@ -12,7 +12,7 @@ from openmm import app, unit
 from distill import load_student
 from distill.data.molecules import read_molecules
 from distill.student import save_student
-from distill_openmm.md import topology_of
+from distill_openmm.topology import topology_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

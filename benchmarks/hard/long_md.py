@@ -108,7 +108,10 @@ def long_openmm(place: Place) -> Iterator[Trial]:
     energies = []
     if table.is_file():
         with table.open() as file:
-            energies = [float(row["Total Energy (kJ/mole)"]) for row in csv.DictReader(file)]
+            energies = [
+                float(row["potential_kj_per_mol"]) + float(row["kinetic_kj_per_mol"])
+                for row in csv.DictReader(file)
+            ]
     yield judged(program, energies, [] if place.quick else megabytes)
 
 

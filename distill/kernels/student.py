@@ -58,8 +58,19 @@ class KernelStudent:
         self._latent = None if latent is None else on_cache_line(latent)
         bits = 8 * self._packed.itemsize
         self._model = (pointer(self._meta), len(self._meta), bits, pointer(self._packed))
+        self._free: Any = None
+        self.forget()
+
+    def forget(self) -> None:
+        """The next call of :meth:`evaluate` builds its neighbour list anew, as a new kernel's.
+
+        In which order pairs are added up depends on where the list was built: an MD run that shall
+        be the same in every bit after a stop forgets it where it may be taken up again.
+        """
+        if self._free is not None:
+            self._free()
         self.list = int(library().distill_new_list())
-        weakref.finalize(self, library().distill_free_list, self.list)
+        self._free = weakref.finalize(self, library().distill_free_list, self.list)
 
     def evaluate(
         self,

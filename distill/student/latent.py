@@ -150,6 +150,10 @@ class Alarm:
             for i in sorted(found)
         ]
 
+    def forget(self) -> None:
+        """The next geometry's bonds are looked at, however little its atoms have moved."""
+        self._seen = None
+
     def _look_at_bonds(
         self, numbers: NDArray[np.int64], positions: Array, cell: Any, pbc: Any
     ) -> None:

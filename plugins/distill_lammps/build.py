@@ -1,6 +1,5 @@
 """A LAMMPS that takes students: found, or built from source into the user's cache."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -9,12 +8,11 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from distill.cache import Say, cache_folder, locked
 from distill.errors import DistillError
 from distill_lammps.source import unpack, version
 
@@ -22,8 +20,6 @@ PACKAGES = ("ML-IAP", "ML-SNAP", "PYTHON", "MOLECULE", "KSPACE", "RIGID", "PLUGI
 RECIPE = 1
 """Goes up when the same source would be built in another way."""
 STAMP = "distill-lammps.json"
-
-Say = Callable[[str], None]
 
 
 class Mpi(NamedTuple):
@@ -97,14 +93,6 @@ def find_tools() -> Tools:
     return Tools(**programs, mpi=mpi, python_library=str(sysconfig.get_config_var("LIBDIR")))
 
 
-def cache_folder() -> Path:
-    """Where LAMMPS is built: DISTILL_CACHE, else below XDG_CACHE_HOME or ~/.cache."""
-    own = os.environ.get("DISTILL_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mlff-distiller"
-
-
 def prefix(cache: Path | None = None) -> Path:
     """Of the LAMMPS for this Python, there or not."""
     key = hashlib.sha256(f"{RECIPE} {PACKAGES} {sysconfig.get_config_var('SOABI')}".encode())
@@ -126,7 +114,9 @@ def build(source: Path | None = None, force: bool = False, say: Say = print) -> 
     """
     place = prefix()
     place.parent.mkdir(parents=True, exist_ok=True)
-    with locked(place.with_suffix(".lock"), say):
+    with locked(
+        place.with_suffix(".lock"), say, "Another process is building LAMMPS; waiting for it"
+    ):
         if built() and not force:
             return place
         tools = find_tools()
@@ -144,18 +134,6 @@ def build(source: Path | None = None, force: bool = False, say: Say = print) -> 
                 shutil.rmtree(place)
             done.rename(place)
     return place
-
-
-@contextmanager
-def locked(file: Path, say: Say) -> Iterator[None]:
-    """One build at a time."""
-    with open(file, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another process is building LAMMPS; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def patch(tree: Path) -> None:

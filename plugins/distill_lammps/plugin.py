@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import distill
+from distill.cache import cache_folder
 from distill.errors import DistillError
-from distill_lammps.build import cache_folder, find_mpi, with_programs
+from distill_lammps.build import find_mpi, with_programs
 
 SOURCES = Path(__file__).parent / "csrc"
 KERNEL = Path(distill.__file__).parent / "kernels" / "libdistill.so"

@@ -10,7 +10,7 @@ from openmm import app
 
 from distill.student import Student
 from distill_openmm.bonds import add_bonds
-from distill_openmm.md import system_of
+from distill_openmm.topology import system_of
 
 
 def make(

@@ -66,6 +66,13 @@ class Computation:
             forces[self.atoms] = own
         return energy * KJ_PER_MOL_PER_EV, forces
 
+    def forget(self) -> None:
+        """What lasts from call to call is built anew, so that the next one depends on its State
+        alone."""
+        forget = getattr(self.evaluate, "forget", None)
+        if forget is not None:
+            forget()
+
     def _is_kept(self, step: int, positions: Array, caller: FrameType | None) -> bool:
         """Whether this is a geometry to be looked at, and was not looked at before.
 
@@ -104,6 +111,10 @@ class KernelEvaluate:
         answer = self.kernel.evaluate(positions, self.numbers, box, box is not None)
         return float(answer.energies.sum()), answer.forces, answer.distances
 
+    def forget(self) -> None:
+        """The neighbour list."""
+        self.kernel.forget()
+
 
 class TorchEvaluate:
     """An ``Evaluate`` of torch on a device, which cannot tell how unlike the training set it is."""
@@ -116,3 +127,7 @@ class TorchEvaluate:
         cell = None if box is None else torch.from_numpy(box).to(device)
         energy, forces = self.module.compute(torch.from_numpy(positions).to(device), cell)
         return energy.item(), forces.double().cpu().numpy(), None
+
+    def forget(self) -> None:
+        """The neighbour list."""
+        self.module.neighbours.forget()

@@ -126,7 +126,7 @@ def create_force(
         particles = None if alone is not None else chosen
         computation = Computation(evaluate, numbers, particles, bool(periodic), alarm)
         force = python_force(computation, alone)
-        force.alarm = alarm
+        force.alarm, force.computation = alarm, computation
     force.setUsesPeriodicBoundaryConditions(bool(periodic))
     return force
 

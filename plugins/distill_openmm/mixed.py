@@ -174,6 +174,7 @@ def mixed(
         elif not grouped and of_pairs(force):
             force.setForceGroup(NONBONDED)
     made.alarm = getattr(made, "alarm", None)
+    made.computation = getattr(made, "computation", None)
     if hydrogen_mass is not None:
         repartition(topology, made, hydrogen_mass, "hydrogen_mass", rigid_waters(topology, system))
     return made

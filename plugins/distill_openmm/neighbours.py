@@ -42,6 +42,11 @@ class SkinNeighbours(nn.Module):
             self.build(positions, box)
         return edges_within(positions, self.pairs, self.shifts, self.cutoff)
 
+    @torch.jit.unused
+    def forget(self) -> None:
+        """The next call builds the list anew."""
+        self.built_positions = self.built_positions.new_zeros((0, 3))
+
     def still_good(self, positions: Tensor, box: Tensor | None) -> bool:
         """Whether the list holds every pair within the cutoff."""
         old = self.built_positions

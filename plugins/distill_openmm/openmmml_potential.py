@@ -116,7 +116,7 @@ class DistillPotentialImpl(MLPotentialImpl):
         for each in (force, bonds):
             each.setForceGroup(forceGroup)
             system.addForce(each)
-        system.alarm = force.alarm
+        system.alarm, system.computation = force.alarm, force.computation
 
     def getMLLongRange(self) -> bool:
         """Students look no further than a few cutoffs."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import distill
+from distill.cache import cache_folder
 from distill.errors import DistillError
 from distill_lammps import start
-from distill_lammps.build import cache_folder
 
 SCRIPT = """
 import numpy as np

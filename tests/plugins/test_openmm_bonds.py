@@ -12,7 +12,7 @@ from openmm import app, unit
 from openmmml import MLPotential
 
 from distill_openmm import add_bonds, zero_bonds
-from distill_openmm.md import system_of
+from distill_openmm.topology import system_of
 
 BOX = 1.6  # nm
 REFERENCE = openmm.Platform.getPlatform("Reference")

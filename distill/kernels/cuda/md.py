@@ -40,6 +40,10 @@ class CudaMD:
         """How often the neighbour list has been built."""
         return self.neighbours.rebuilds
 
+    def forget(self) -> None:
+        """The next call builds the neighbour list anew."""
+        self.neighbours = SkinList(self._made_of[0].config.cutoff, self._made_of[2])
+
     def evaluate(self, positions: Any, numbers: Any, cell: Any = None, pbc: Any = False) -> Answer:
         """Of one geometry, see KernelStudent. ``closest`` is as the list was built."""
         x = torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float64))

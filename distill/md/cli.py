@@ -1,0 +1,190 @@
+"""The command ``distill md``."""
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from distill.arguments import check_room
+from distill.errors import DistillError
+
+IN_VACUUM: dict[str, Any] = {"ensemble": "nvt", "timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
+WITH_OTHERS: dict[str, Any] = {
+    "ensemble": "npt",
+    "timestep": 2.0,
+    "every": 0.5,
+    "equilibrate": 10.0,
+}
+HEAVY_HYDROGEN = 3.0
+"""Da, where the step is longer than LIGHT_STEP fs and nothing else is asked for."""
+LIGHT_STEP = 1.0
+
+
+def md(
+    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="A SMILES, a file of one molecule, or the folder of a `distill run`."),
+    ] = "",
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")] = Path(),
+    ps: Annotated[
+        float | None, typer.Option(help="Picoseconds of production.", show_default="100")
+    ] = None,
+    ns: Annotated[float | None, typer.Option(help="The same in nanoseconds.")] = None,
+    temperature: Annotated[float, typer.Option(help="In K.")] = 300.0,
+    timestep: Annotated[
+        float | None, typer.Option(help="In fs.", show_default="1 in vacuum, else 2")
+    ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(help="nve, nvt or npt.", show_default="npt in a box, else nvt"),
+    ] = None,
+    pressure: Annotated[float, typer.Option(help="Of npt, in bar.")] = 1.0,
+    friction: Annotated[float, typer.Option(help="Of the thermostat, in 1/ps.")] = 1.0,
+    hydrogen_mass: Annotated[
+        float | None,
+        typer.Option(
+            help="In Da; what hydrogens gain, the atoms that they are bonded to lose.",
+            show_default="3 with steps above 1 fs, else 1.008",
+        ),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(help="Picoseconds between frames.", show_default="0.1 in vacuum, else 0.5"),
+    ] = None,
+    equilibrate: Annotated[
+        float | None,
+        typer.Option(
+            help="Picoseconds before the production, heating among them.",
+            show_default="1 in vacuum, else 10",
+        ),
+    ] = None,
+    solvent: Annotated[str, typer.Option(help="water puts the molecule into a box.")] = "none",
+    water_model: Annotated[str, typer.Option(help="tip3p, spce or tip3pfb.")] = "tip3p",
+    padding: Annotated[
+        float, typer.Option(help="From the molecule to the border of the box, in Å.")
+    ] = 12.0,
+    salt: Annotated[float, typer.Option(help="NaCl in mol/l, beside what neutralizes.")] = 0.0,
+    complex_: Annotated[
+        str, typer.Option("--complex", help="A PDB file of a protein, with --ligand.")
+    ] = "",
+    ligand: Annotated[
+        str, typer.Option(help="An SDF file of the ligand in its place, or its SMILES.")
+    ] = "",
+    ph: Annotated[float, typer.Option(help="For the protein's hydrogens.")] = 7.0,
+    charges: Annotated[
+        str,
+        typer.Option(
+            help="Of the molecule in the force field: am1-bcc, gasteiger, or a MOL2 file."
+        ),
+    ] = "am1-bcc",
+    prmtop: Annotated[
+        str, typer.Option(help="Amber's topology of everything, with --inpcrd and --ml.")
+    ] = "",
+    inpcrd: Annotated[str, typer.Option(help="Its coordinates.")] = "",
+    system: Annotated[str, typer.Option(help="An OpenMM System as XML, with --pdb and --ml.")] = "",
+    force_field: Annotated[
+        list[str],
+        typer.Option(help="OpenMM's force-field files, with --pdb and --ml; may be repeated."),
+    ] = [],  # noqa: B006  (typer copies it)
+    pdb: Annotated[str, typer.Option(help="A PDB file of everything.")] = "",
+    ml: Annotated[
+        str, typer.Option(help="The student's atoms: a residue's name, or indices, 0-11,15.")
+    ] = "",
+    charge: Annotated[int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")] = None,
+    spin: Annotated[int | None, typer.Option(help="Multiplicity 2S+1 of coordinates.")] = None,
+    largest_fragment: Annotated[
+        bool, typer.Option("--largest-fragment", help="Of a salt take the largest fragment alone.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    platform: Annotated[
+        str, typer.Option(help="OpenMM's: auto (the fastest), Reference, CPU, CUDA, OpenCL.")
+    ] = "auto",
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Of the CPU platform. With one, the same command gives the same run in every bit."
+        ),
+    ] = 1,
+    precision: Annotated[str, typer.Option(help="Of the network: float32 or float64.")] = "float32",
+) -> None:
+    """Molecular dynamics with a student: of a molecule in vacuum or in water, of a ligand in its
+    protein.
+
+    The student moves the molecule; water and protein are a force field's, which also acts between
+    them and the molecule (ML/MM, mechanical embedding). The folder then holds topology.pdb,
+    trajectory.dcd, md.csv, md.json, md.png and md.log. The same command goes on after a stop, also
+    with a longer --ps.
+
+    Example: `distill md tiny "CC(=O)Nc1ccc(O)cc1" --solvent water --ps 20 -o wet`
+
+    `distill md tiny paracetamol -o longer --ns 1` (the folder of a `distill run`)
+
+    `distill md tiny --complex protein.pdb --ligand ligand.sdf --ps 100 -o bound`
+
+    `distill md tiny --prmtop complex.prmtop --inpcrd complex.inpcrd --ml LIG -o bound`
+    """
+    if out == Path():
+        raise DistillError("Name a folder for the results: -o DIR.")
+    if ps is not None and ns is not None:
+        raise DistillError("--ps and --ns say the same; give one of them.")
+    check_room(out)
+    from distill.cli import from_root
+    from distill.md import MDSettings, Source
+    from distill.student.file import SHIPPED
+
+    names = (source, complex_, ligand, prmtop, inpcrd, system, pdb, charges)
+    molecule, complex_, ligand, prmtop, inpcrd, system, pdb, charges = map(absolute, names)
+    where = Source(
+        molecule=molecule, complex=complex_, ligand=ligand, prmtop=prmtop, inpcrd=inpcrd,
+        system=system, force_field=tuple(map(absolute, force_field)), pdb=pdb, ml=ml,
+        solvent="water" if complex_ else solvent, water_model=water_model, padding=padding,
+        salt=salt, ph=ph, charges=charges, charge=charge, spin=spin,
+        largest_fragment=largest_fragment,
+    )  # fmt: skip
+    usual = IN_VACUUM if where.in_vacuum else WITH_OTHERS
+    step = usual["timestep"] if timestep is None else timestep
+    if hydrogen_mass is None and step > LIGHT_STEP:
+        hydrogen_mass = HEAVY_HYDROGEN
+    if where.in_vacuum and ensemble == "npt":
+        raise DistillError("There is no pressure in vacuum; use --ensemble nvt or nve.")
+    settings = MDSettings(
+        ps=1000.0 * ns if ns is not None else 100.0 if ps is None else ps,
+        temperature=temperature,
+        timestep=step,
+        ensemble=ensemble or usual["ensemble"],
+        pressure=pressure,
+        friction=friction,
+        every=usual["every"] if every is None else every,
+        equilibrate=usual["equilibrate"] if equilibrate is None else equilibrate,
+        hydrogen_mass=hydrogen_mass,
+        seed=seed,
+        platform=platform,
+        threads=threads,
+        precision=precision,
+    )
+    engine = md_engine()
+    engine(from_root(student, SHIPPED), where, settings, out, Console())
+
+
+def absolute(given: str) -> str:
+    """A file or folder by its name from the root on; other words as they are."""
+    return os.path.abspath(given) if given and os.path.exists(given) else given
+
+
+def md_engine():  # type: ignore[no-untyped-def]
+    """The MD engine that a plugin has registered."""
+    for entry in entry_points(group="distill.md", name="openmm"):
+        try:
+            return entry.load()
+        except ImportError as error:
+            raise DistillError(
+                f"`distill md` needs OpenMM, which cannot be imported ({error}); "
+                "`pip install 'mlff-distiller[openmm]'`."
+            ) from error
+    raise DistillError(
+        "The OpenMM plugin is not installed; `pip install 'mlff-distiller[openmm]'`."
+    )

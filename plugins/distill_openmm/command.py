@@ -1,0 +1,192 @@
+"""What ``distill md`` does: a folder, what is in it, and the run.
+
+``distill`` finds :func:`md` through the entry-point group ``distill.md``.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from distill.errors import DistillError
+from distill.lock import sole_user
+from distill.md.settings import MDSettings
+from distill.md.source import Source
+from distill.student.file import load_student, save_student
+from distill.whole import whole_file
+from distill_openmm.keep import SETUP, read_prepared, write_prepared
+from distill_openmm.picture import picture
+from distill_openmm.prepare import prepare
+from distill_openmm.simulate import CHECKPOINT, Progress, Simulation
+from distill_openmm.summary import summary
+
+ASKED, DONE, LOG = "md-run.json", "md.json", "md.log"
+STUDENT = "student.safetensors"
+CUTOFF = 9.0
+"""Å, of the classical forces."""
+
+
+def md(student: str, source: Source, settings: MDSettings, out: Path, console: Console) -> None:
+    """MD of a student's, into the folder ``out``; the same call goes on where it was, also with
+    more ``ps``."""
+    loaded = load_student(student)
+    with sole_user(out):
+        asked = {"student": student, "source": asdict(source), "settings": asdict(settings)}
+        asked = json.loads(json.dumps(asked))
+        before = earlier(out)
+        if before is not None:
+            check_same(out, before, asked)
+            if finished(out, settings):
+                console.print(f"{out} is complete: see {DONE} in it.")
+                return
+        elif any(path.name != LOG for path in out.iterdir()):
+            raise DistillError(f"{out} is not empty and holds no MD run; give another -o.")
+        say = logger(out, console)
+        if not (out / SETUP).is_file():
+            prepared = prepare(source, loaded, settings.seed, CUTOFF, say)
+            loaded.check_elements(numbers_of(prepared))
+            if prepared.charge is not None:
+                loaded.check_charge(prepared.charge)
+            write_json(out / ASKED, asked)
+            save_student(loaded, out / STUDENT)
+            write_prepared(out, prepared)
+        else:
+            write_json(out / ASKED, asked)
+        prepared = read_prepared(out)
+        loaded = load_student(out / STUDENT)
+        for note in prepared.notes:
+            say(note)
+        others = prepared.topology.getNumAtoms() - len(prepared.atoms)
+        around = f" in {others:,} atoms of a force field" if others else " in vacuum"
+        say(
+            f"{len(prepared.atoms)} atoms of the student's{around}; {settings.ps:g} ps of "
+            f"{settings.ensemble.upper()} at {settings.temperature:g} K, "
+            f"{settings.timestep:g} fs a step."
+        )
+        with bar(console) as advance:
+            simulation = Simulation(loaded, prepared, settings, out, Progress(say, advance))
+            going_on(out, settings, say)
+            result = simulation.run()
+        result |= summary(out / "md.csv")
+        write_json(out / DONE, {**result, "student": student, "asked": asked})
+        picture(out / "md.csv", out / "md.png", settings.temperature)
+        tell(result, out, say)
+
+
+def numbers_of(prepared: Any) -> list[int]:
+    """Atomic numbers of the student's atoms."""
+    elements = [atom.element for atom in prepared.topology.atoms()]
+    return [0 if elements[k] is None else elements[k].atomic_number for k in prepared.atoms]
+
+
+def earlier(out: Path) -> dict[str, Any] | None:
+    """What was asked of the run in the folder; None where there is none."""
+    file = out / ASKED
+    if not file.is_file():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        assert found["source"] and found["settings"]
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise DistillError(f"{file} is not ours or damaged; give another -o.") from error
+    return found
+
+
+def check_same(out: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
+    """DistillError where something else was asked than before; more ps may be."""
+    pairs = [("student", before["student"], asked["student"])]
+    for part in ("source", "settings"):
+        for key, value in asked[part].items():
+            if key != "ps":
+                pairs.append((key, before[part].get(key, value), value))
+    for key, old, new in pairs:
+        if old != new:
+            raise DistillError(
+                f"{out} holds another MD run ({key} is {old!r} there, {new!r} here); give another "
+                "-o, or the same settings to go on."
+            )
+
+
+def finished(out: Path, settings: MDSettings) -> bool:
+    """Whether all that is asked is there."""
+    try:
+        found = json.loads((out / DONE).read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(found.get("broke_up")) or found.get("steps", -1) >= settings.steps
+
+
+def going_on(out: Path, settings: MDSettings, say: Callable[[str], None]) -> None:
+    """Says so, when there is something to go on from."""
+    import numpy as np
+
+    file = out / CHECKPOINT
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as found:
+            step = int(found["step"])
+        before = sum(phase.steps for phase in settings.phases()[:-1])
+        done = 0.001 * settings.timestep * (step - before)
+        where = f"{done:g} ps of production" if done >= 0 else "the equilibration"
+        say(f"Going on from {where}.")
+
+
+def tell(result: dict[str, Any], out: Path, say: Callable[[str], None]) -> None:
+    """The last lines."""
+    if "broke_up" in result:
+        say(result["broke_up"])
+    strange = result.get("frames_unlike_training")
+    if strange:
+        say(
+            f"Beware: in {strange} of {result['frames']} frames an atom was unlike all that the "
+            "student has learned."
+        )
+    density = result.get("density_g_per_cm3")
+    dense = "" if density is None else f", density {density:.4f} g/cm3"
+    warm = result.get("mean_temperature")
+    say(
+        f"{result['picoseconds']:g} ps, {result['frames']} frames at "
+        f"{result['ns_per_day']:.3g} ns/day; "
+        + ("" if warm is None else f"mean temperature {warm:.1f} K{dense}. ")
+        + f"All in {out}."
+    )
+
+
+def logger(out: Path, console: Console) -> Callable[[str], None]:
+    """Prints a line, and adds it to md.log with the time."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        with (out / LOG).open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+
+    return say
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    with whole_file(path) as place:
+        place.write_text(json.dumps(value, indent=2) + "\n")
+
+
+@contextmanager
+def bar(console: Console) -> Iterator[Callable[[str, float, float], None]]:
+    """A progress bar: the phase, the share of all, ns/day."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )  # fmt: skip
+    with Bar(*columns, console=console) as progress:
+        task = progress.add_task("Setting up", total=1.0, speed="")
+
+        def advance(phase: str, share: float, speed: float) -> None:
+            told = f"{speed:.3g} ns/day" if speed else ""
+            progress.update(task, description=phase, completed=share, speed=told)
+
+        yield advance

@@ -1,0 +1,41 @@
+"""The temperature of some of the atoms of a System."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+
+BOLTZMANN = 8.31446261815324e-3
+"""kJ/mol/K."""
+
+
+class Group:
+    """Atoms, and their degrees of freedom: three each, less one for each constraint among them, and
+    their part of the three of the centre of mass where that is kept at rest.
+
+    In equilibrium every group has the same mean temperature (equipartition).
+    """
+
+    def __init__(self, system: openmm.System, atoms: Sequence[int]):
+        count = system.getNumParticles()
+        masses = np.array([system.getParticleMass(k)._value for k in range(count)])
+        inside = np.zeros(len(masses), dtype=bool)
+        inside[list(atoms)] = True
+        inside &= masses > 0
+        self.atoms = np.flatnonzero(inside)
+        self.masses = masses[self.atoms]
+        freedom = 3.0 * len(self.atoms)
+        for k in range(system.getNumConstraints()):
+            i, j, _ = system.getConstraintParameters(k)
+            freedom -= 0.5 * (int(inside[i]) + int(inside[j]))
+        if any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()):
+            freedom -= 3.0 * self.masses.sum() / max(masses.sum(), 1e-300)
+        self.freedom = freedom
+
+    def temperature(self, velocities: NDArray[np.float64]) -> float | None:
+        """In K, of velocities (N, 3) of the whole System in nm/ps; None of an empty group."""
+        if self.freedom < 0.5:
+            return None
+        kinetic = 0.5 * float((self.masses[:, None] * velocities[self.atoms] ** 2).sum())
+        return 2.0 * kinetic / (self.freedom * BOLTZMANN)

@@ -1,0 +1,85 @@
+"""Minimization before MD, which undoes what went astray."""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+
+from distill.data.student_md import bonded_pairs, intact
+from distill_openmm.contexts import Contexts
+
+Array = NDArray[np.float64]
+AROUND, ALONE = 500, 200
+"""Iterations of the force field around the student's atoms, and of these."""
+TOLERANCE = 10.0
+"""kJ/mol/nm."""
+
+
+def minimized(
+    contexts: Contexts, positions: Array, box: Array | None, numbers: NDArray[np.int64]
+) -> Array:
+    """Positions (N, 3) in nm, minimized: first what is around the student's atoms, by the force
+    field, then everything.
+
+    numbers: of the student's atoms.
+    """
+    prepared = contexts.prepared
+    if prepared.system is not None and len(prepared.atoms) < len(positions):
+        held = around(prepared.system, prepared.atoms)
+        context = placed(contexts, held, positions, box)
+        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, AROUND)
+        positions = context.getState(positions=True).getPositions(asNumpy=True)._value
+    contexts.forget()
+    context = placed(contexts, contexts.system, positions, box)
+    relax(context, numbers, ALONE, prepared.atoms)
+    return np.asarray(context.getState(positions=True).getPositions(asNumpy=True)._value)
+
+
+def around(system: openmm.System, atoms: Sequence[int]) -> openmm.System:
+    """A copy of a System in which some atoms do not move."""
+    held = copy.deepcopy(system)
+    chosen = set(atoms)
+    for k in reversed(range(held.getNumConstraints())):
+        if chosen.intersection(held.getConstraintParameters(k)[:2]):
+            held.removeConstraint(k)
+    for atom in atoms:
+        held.setParticleMass(atom, 0.0)
+    return held
+
+
+def placed(
+    contexts: Contexts, system: openmm.System, positions: Array, box: Array | None
+) -> openmm.Context:
+    """A Context of a System at positions (N, 3) in a box (3, 3), in nm."""
+    context = contexts.context(system, openmm.VerletIntegrator(0.001))
+    if box is not None:
+        context.setPeriodicBoxVectors(*box)
+    context.setPositions(positions)
+    return context
+
+
+def relax(
+    context: openmm.Context, numbers: NDArray[np.int64], iterations: int,
+    atoms: Sequence[int] | None = None,
+) -> bool:  # fmt: skip
+    """OpenMM's minimization, undone where it took the student's atoms (None: all) apart; whether it
+    was kept.
+
+    Its L-BFGS takes trial steps of any length, and where atoms overlap, which no student has
+    learned, there may be a hole that it falls into. numbers: of the student's atoms.
+    """
+    chosen = slice(None) if atoms is None else list(atoms)
+    before = context.getState(positions=True, energy=True)
+    start = before.getPositions(asNumpy=True)._value
+    openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations)
+    after = context.getState(positions=True, energy=True)
+    end = after.getPositions(asNumpy=True)._value
+    lower = after.getPotentialEnergy() <= before.getPotentialEnergy()
+    if lower and np.isfinite(end).all():
+        bonds = bonded_pairs(numbers, 10.0 * start[chosen])
+        if intact(numbers, 10.0 * end[chosen], bonds):
+            return True
+    context.setPositions(start)
+    return False
