@@ -27,7 +27,7 @@ forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
 model = app.Modeller(pdb.topology, pdb.positions)
 model.addSolvent(forcefield, model="tip3p", boxSize=openmm.Vec3(2.4, 2.4, 2.4))
 amber = forcefield.createSystem(model.topology, nonbondedMethod=app.PME, constraints=app.HBonds)
-peptide = [atom.index for atom in model.topology.atoms() if atom.residue.name != "HOH"]
+peptide = range(pdb.topology.getNumAtoms())  # they come first
 system = mixed(args.student, model.topology, amber, peptide, hydrogen_mass=3.0)
 
 # restraints of the heavy atoms, of a strength k that can be changed; then the pressure
@@ -48,13 +48,14 @@ simulation = app.Simulation(model.topology, system, integrator, openmm.Platform.
 simulation.context.setPositions(model.positions)
 simulation.minimizeEnergy(maxIterations=100)
 simulation.context.setVelocitiesToTemperature(300 * unit.kelvin)
+every = max(1, args.steps // 20)
 for k in np.linspace(1000.0, 0.0, 5):
     simulation.context.setParameter("k", k)
-    simulation.step(max(1, args.steps // 20))
+    simulation.step(every)
 with (args.out / "topology.pdb").open("w") as file:
     state = simulation.context.getState(positions=True)
     app.PDBFile.writeFile(model.topology, state.getPositions(), file)
-simulation.reporters.append(app.DCDReporter(str(args.out / "trajectory.dcd"), args.steps // 20))
+simulation.reporters.append(app.DCDReporter(str(args.out / "trajectory.dcd"), every))
 simulation.step(args.steps)
 for name, group in (("student", STUDENT), ("pairs", NONBONDED), ("bonds", BONDED)):
     print(name, simulation.context.getState(energy=True, groups={group}).getPotentialEnergy())

@@ -430,3 +430,11 @@ def test_md_of_it(wet, tiny_file) -> None:
     waters = after[22:].reshape(-1, 3, 3)
     bonds = np.linalg.norm(waters[:, 0] - waters[:, 1], axis=-1)
     assert bonds == pytest.approx(0.09572, abs=1e-5)
+
+
+def test_the_lines_of_the_page() -> None:
+    page = (DIPEPTIDE.parents[1] / "docs" / "ml-mm.md").read_text()
+    block = page.split("```python\n")[1].split("```")[0]
+    found: dict = {}
+    exec(block.replace('"examples/alanine_dipeptide.pdb"', repr(str(DIPEPTIDE))), found)
+    assert found["system"].getNumConstraints() % 3 == 0
