@@ -21,7 +21,6 @@ parser.add_argument("--steps", type=int, default=2000, help="of 2 fs")
 parser.add_argument("--out", type=Path, default=Path("ml_mm_water"))
 args = parser.parse_args()
 args.out.mkdir(parents=True, exist_ok=True)
-
 pdb = app.PDBFile(str(Path(__file__).with_name("alanine_dipeptide.pdb")))
 forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
 model = app.Modeller(pdb.topology, pdb.positions)
