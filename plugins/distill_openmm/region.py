@@ -35,6 +35,7 @@ def check_region(
     twice = [i for i, count in Counter(chosen).items() if count > 1]
     if twice:
         raise DistillError(f"Atom {twice[0]} is twice in atoms; list each atom once.")
+    whole = len(chosen) == len(everyone)  # nothing is left to the force field
     for i in chosen:
         if not 0 <= i < len(everyone):
             raise DistillError(
@@ -47,12 +48,22 @@ def check_region(
                 f"Atom {i} ({atom.name} of {residue.name} {residue.id}) is a virtual site and no "
                 "atom; leave it out of atoms."
             )
-        if is_water(residue) and not waters:
+        if residue_size(residue) == 1 and not whole:
+            raise DistillError(
+                f"Atom {i} ({residue.name} {residue.id}) is by itself, an ion perhaps, which is "
+                "the force field's; leave it out of atoms."
+            )
+        if is_water(residue) and not waters and not whole:
             raise DistillError(
                 f"Atom {i} belongs to a water ({residue.name} {residue.id}), which is the force "
                 "field's; leave it out of atoms, or give waters=True if the student shall have it."
             )
     return chosen
+
+
+def residue_size(residue: Any) -> int:
+    """How many atoms it has."""
+    return sum(1 for _ in residue.atoms())
 
 
 def is_water(residue: Any) -> bool:

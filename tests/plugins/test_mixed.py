@@ -383,6 +383,19 @@ def test_a_charge_that_the_student_has_not_learned(tiny_file) -> None:
     mixed(tiny_file, topology, system, range(8), charge=0)
 
 
+def test_ions_are_none_of_it(tiny_file) -> None:
+    topology, system = ring(*[1] * 8)
+    ion = topology.addAtom(
+        "CL", app.element.chlorine, topology.addResidue("CL", topology.addChain())
+    )
+    system.addParticle(35.0)
+    system.getForce(0).addParticle(-1.0, 0.4, 0.0)
+    assert ion.index == 8
+    with pytest.raises(DistillError, match="Atom 8 .CL 2. is by itself"):
+        mixed(tiny_file, topology, system, range(9))
+    assert mixed(tiny_file, topology, system, range(8)).getNumParticles() == 9
+
+
 def test_waters_where_they_are_meant(wet, tiny_file) -> None:
     system = mixed(tiny_file, wet.topology, wet.mm, [*PEPTIDE, 22, 23, 24], waters=True)
     assert system.getNumConstraints() == 3 * 59
@@ -398,6 +411,13 @@ def test_prepared_and_a_student_in_memory(wet, tiny_file) -> None:
     charged = Prepared(wet.topology, wet.mm, positions, PEPTIDE, charge=-2)
     with pytest.raises(DistillError, match="not -2"):
         mixed(student, charged)
+
+
+def test_a_water_by_the_student_alone(tiny_file, engines) -> None:
+    water = Atoms("OHH", [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    prepared = Prepared(engines.topology(water), None, water.positions, [0, 1, 2])
+    found = energy(mixed(tiny_file, prepared, precision="double"), 0.1 * water.positions)[0]
+    assert found == pytest.approx(by_student(tiny_file, water), rel=1e-10)
 
 
 @pytest.mark.parametrize("box", [None, 30.0])
