@@ -385,15 +385,14 @@ def test_a_charge_that_the_student_has_not_learned(tiny_file) -> None:
 
 def test_ions_are_none_of_it(tiny_file) -> None:
     topology, system = ring(*[1] * 8)
-    ion = topology.addAtom(
-        "CL", app.element.chlorine, topology.addResidue("CL", topology.addChain())
-    )
-    system.addParticle(35.0)
-    system.getForce(0).addParticle(-1.0, 0.4, 0.0)
-    assert ion.index == 8
+    for _ in range(2):
+        residue = topology.addResidue("CL", topology.addChain())
+        topology.addAtom("CL", app.element.chlorine, residue)
+        system.addParticle(35.0)
+        system.getForce(0).addParticle(-1.0, 0.4, 0.0)
     with pytest.raises(DistillError, match="Atom 8 .CL 2. is by itself"):
         mixed(tiny_file, topology, system, range(9))
-    assert mixed(tiny_file, topology, system, range(8)).getNumParticles() == 9
+    assert mixed(tiny_file, topology, system, range(8)).getNumParticles() == 10
 
 
 def test_waters_where_they_are_meant(wet, tiny_file) -> None:
