@@ -62,7 +62,13 @@ def md(
             show_default="1 in vacuum, else 10",
         ),
     ] = None,
-    solvent: Annotated[str, typer.Option(help="water puts the molecule into a box.")] = "none",
+    solvent: Annotated[
+        str | None,
+        typer.Option(
+            help="water puts the molecule into a box of it; none does not.",
+            show_default="water around a complex, else none",
+        ),
+    ] = None,
     water_model: Annotated[str, typer.Option(help="tip3p, spce or tip3pfb.")] = "tip3p",
     padding: Annotated[
         float, typer.Option(help="From the molecule to the border of the box, in Å.")
@@ -141,7 +147,7 @@ def md(
     where = Source(
         molecule=molecule, complex=complex_, ligand=ligand, prmtop=prmtop, inpcrd=inpcrd,
         system=system, force_field=tuple(map(absolute, force_field)), pdb=pdb, ml=ml,
-        solvent="water" if complex_ else solvent, water_model=water_model, padding=padding,
+        solvent=solvent or ("water" if complex_ else "none"), water_model=water_model, padding=padding,
         salt=salt, ph=ph, charges=charges, charge=charge, spin=spin,
         largest_fragment=largest_fragment,
     )  # fmt: skip

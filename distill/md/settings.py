@@ -67,6 +67,9 @@ class MDSettings:
             raise DistillError(f"--equilibrate is {self.equilibrate} ps; give 0 or more.")
         if not math.isfinite(self.pressure):
             raise DistillError(f"--pressure is {self.pressure} bar; give a number.")
+        mass = self.hydrogen_mass
+        if mass is not None and not (is_number(mass) and 0.5 <= mass <= 10.0):
+            raise DistillError(f"--hydrogen-mass is {mass} Da; give 1.008 to 4.")
         if self.timestep > LONGEST_STEP:
             raise DistillError(
                 f"--timestep is {self.timestep:g} fs, and no bond of a student survives steps that "

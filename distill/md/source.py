@@ -64,6 +64,10 @@ class Source:
                     f"With {option(name)}, --ml says which atoms are the student's: the name of a "
                     "residue, as in --ml LIG."
                 )
+        if self.molecule and self.ml:
+            raise DistillError(
+                "--ml chooses among the atoms of a complex; of a molecule the student moves all."
+            )
         if self.solvent not in ("none", "water"):
             raise DistillError(f"--solvent is '{self.solvent}'; use water, or none.")
         if self.solvent == "water" and (self.prmtop or self.system or self.force_field):
