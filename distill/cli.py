@@ -257,6 +257,14 @@ def run(
     ] = "auto",
     seed: Seed = 0,
     temperature: Annotated[float, typer.Option(help="Of the MD at the end, in K.")] = 300.0,
+    md_ps: Annotated[
+        float | None,
+        typer.Option(
+            "--md-ps",
+            help="Picoseconds of that MD, however long it takes; more later by `distill md`.",
+            show_default="what is left of the budget",
+        ),
+    ] = None,
     charge: Charge = None,
     spin: Spin = None,
     largest_fragment: LargestFragment = False,
@@ -296,6 +304,7 @@ def run(
         start=from_root(start, SHIPPED),
         seed=seed,
         temperature=temperature,
+        md_ps=md_ps,
         charge=charge,
         spin=spin,
         largest_fragment=largest_fragment,
