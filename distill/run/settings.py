@@ -18,8 +18,8 @@ class RunSettings:
 
     labels: to learn from, at most. minutes: for everything together; None, with ``labels`` alone:
     labelling takes as long as it takes, and the rest MINUTES. assistant: "auto", "none" or a
-    student that learns the labels first; see :mod:`distill.train.assistant`. md_ps: of the MD at the
-    end; None gives it what is left of the budget.
+    student that learns the labels first; see :mod:`distill.train.assistant`. md_ps: of the MD
+    at the end; None gives it what is left of the budget.
     """
 
     source: str

@@ -22,7 +22,8 @@ ETHANOL = from_smiles("CCO")
 def run(out: Path, temperature: float, timestep: float = 1.0) -> dict:
     (start,) = first_geometries(ETHANOL, 1, 0)
     return run_md(
-        load_student("tiny"), ETHANOL, start, out, temperature=temperature, picoseconds=400 * timestep / 1000, interval=50, timestep=timestep,
+        load_student("tiny"), ETHANOL, start, out, temperature=temperature,
+        picoseconds=400 * timestep / 1000, interval=50, timestep=timestep,
     )  # fmt: skip
 
 
