@@ -1,5 +1,7 @@
 """A ligand in its protein: Amber14, GAFF2 and, where wanted, water."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,14 +222,28 @@ def add_hydrogens(
     model: app.Modeller, amber: app.ForceField, ph: float, seed: int, pdb: str
 ) -> None:
     """OpenMM's, the same for the same seed; DistillError where it cannot."""
-    platform = openmm.Platform.getPlatform("CPU")
     try:
-        with seeded(seed):
+        with seeded(seed), reproducible_cpu() as platform:
             model.addHydrogens(amber, pH=ph, platform=platform)
     except (ValueError, KeyError, openmm.OpenMMException) as error:
         raise DistillError(
             f"Hydrogens cannot be added to {pdb}: {reason(error)}. {MENDED}."
         ) from error
+
+
+@contextmanager
+def reproducible_cpu() -> Iterator[openmm.Platform]:
+    """The CPU platform with one thread, whose sums are always the same; after, it is as before."""
+    platform = openmm.Platform.getPlatform("CPU")
+    wanted = {"Threads": "1", "DeterministicForces": "true"}
+    before = {name: platform.getPropertyDefaultValue(name) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            platform.setPropertyDefaultValue(name, value)
+        yield platform
+    finally:
+        for name, value in before.items():
+            platform.setPropertyDefaultValue(name, value)
 
 
 def angstroms(model: app.Modeller) -> NDArray[np.float64]:
