@@ -63,6 +63,19 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         ],
         ["liquid/student.safetensors"],
     ),
+    "07_ml_mm_water.py": (
+        lambda _: ["--student", "ultra-tiny", "--steps", "40", "--out", "."],
+        ["topology.pdb", "trajectory.dcd"],
+    ),
+    "08_ml_mm_sampling.py": (lambda _: ["--student", "ultra-tiny", "--steps", "300"], ["phi.csv"]),
+    "09_mm_to_ml.py": (
+        lambda _: ["--student", "ultra-tiny", "--steps", "400", "--windows", "2"],
+        [],
+    ),
+    "10_torsions_and_conformers.py": (
+        lambda _: ["--smiles", "CCCC", "--conformers", "2", "--out", "."],
+        ["torsion.csv", "conformers.xyz"],
+    ),
 }
 
 
@@ -87,3 +100,17 @@ def test_example(name: str, tmp_path: Path) -> None:
     assert result.stdout
     for file in expected:
         assert (tmp_path / file).stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_replicas_in_implicit_solvent(tmp_path: Path) -> None:
+    """The other half of an example."""
+    options = ["--method", "replicas", "--solvent", "gbn2", "--student", "ultra-tiny"]
+    result = subprocess.run(
+        [sys.executable, EXAMPLES / "08_ml_mm_sampling.py", *options, "--steps", "300"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    energies = np.loadtxt(tmp_path / "phi.csv", delimiter=",", skiprows=1)
+    assert energies.shape == (36, 2) and energies[:, 1].min() == 0 < energies[:, 1].max()

@@ -110,8 +110,8 @@ def check_cuts(topology: app.Topology, bonds: Bonds, atoms: Iterable[int]) -> li
     """The bonds (student's atom, other atom) that are cut, which get a link atom each.
 
     DistillError for one to hydrogen, of a ring, or that is or may be a double bond, and for two to
-    the same atom. A UserWarning for what is no bond between two carbons: a hydrogen in its place
-    is another molecule there.
+    the same atom. A UserWarning for what is no bond between two carbons, or conjugated: with a
+    hydrogen in its place the student sees something else.
     """
     chosen = set(atoms)
     cuts = [(i, j) for i in sorted(chosen) for j in sorted(bonds[i] - chosen)]
@@ -119,10 +119,11 @@ def check_cuts(topology: app.Topology, bonds: Bonds, atoms: Iterable[int]) -> li
         return cuts
     everyone = list(topology.atoms())
     orders = {frozenset((b[0].index, b[1].index)): order_of(b) for b in topology.bonds()}
-    polar = []
+    poor = []
     for i, j in cuts:
         order = orders[frozenset((i, j))]
         numbers = [everyone[k].element and everyone[k].element.atomic_number for k in (i, j)]
+        conjugated = all(len(bonds[k]) < SATURATED.get(z, 0) for k, z in zip((i, j), numbers))
         why = None
         if None in numbers or 1 in numbers:
             why = "is one to hydrogen"
@@ -130,9 +131,7 @@ def check_cuts(topology: app.Topology, bonds: Bonds, atoms: Iterable[int]) -> li
             why = "is in a ring"
         elif order is not None and order != 1:
             why = "is no single bond"
-        elif order is None and all(
-            len(bonds[k]) < SATURATED.get(z, 0) for k, z in zip((i, j), numbers)
-        ):
+        elif order is None and conjugated:
             why = "is a double bond or conjugated"
         if why:
             raise DistillError(
@@ -140,8 +139,8 @@ def check_cuts(topology: app.Topology, bonds: Bonds, atoms: Iterable[int]) -> li
                 f"{label(everyone[j])}, which {why}; cut through a single bond between two "
                 "carbons, or take the whole molecule."
             )
-        if numbers != [6, 6]:
-            polar.append(f"{label(everyone[i])} and {label(everyone[j])}")
+        if numbers != [6, 6] or conjugated:
+            poor.append(f"{label(everyone[i])} and {label(everyone[j])}")
     ends = Counter(j for _, j in cuts)
     shared = [j for j, count in ends.items() if count > 1]
     if shared:
@@ -149,11 +148,11 @@ def check_cuts(topology: app.Topology, bonds: Bonds, atoms: Iterable[int]) -> li
             f"Two of the student's atoms are bonded to {label(everyone[shared[0]])}, where there "
             "is no room for two link atoms; give the student that atom, too."
         )
-    if polar:
+    if poor:
         warnings.warn(
-            f"The student's atoms end at a bond that is not between two carbons ({polar[0]}): a "
-            "hydrogen takes the other atom's place there, which changes the student's part. A "
-            "single bond between carbons is a better place.",
+            f"The student's atoms end at a bond that is not between two carbons, or conjugated "
+            f"({poor[0]}): a hydrogen takes the other atom's place there, which changes the "
+            "student's part. A single bond of a saturated carbon is a better place.",
             stacklevel=3,
         )
     return cuts

@@ -174,7 +174,7 @@ def test_implicit_solvent(solvent: str, tiny_file) -> None:
     assert energy(system, positions)[0] - own == pytest.approx(polar, rel=1e-5)
     assert energy(system, positions, groups={NONBONDED})[0] == pytest.approx(polar, rel=1e-5)
     with pytest.raises(DistillError, match="implicit solvent knows no link atoms"):
-        mixed(tiny_file, pdb.topology, mm, range(6))
+        mixed(tiny_file, pdb.topology, mm, indices(pdb.topology, "ALA", *SIDE))
 
 
 def test_constraints_masses_molecules(wet, tiny_file) -> None:
@@ -245,6 +245,13 @@ def test_a_cut_peptide(tiny_file, rng) -> None:
     context.setPositions(positions)
     found = context.getState(energy=True, groups={STUDENT}).getPotentialEnergy()._value
     assert found == pytest.approx(by_student(tiny_file, own), rel=1e-10)
+    both = context_of(mixed(tiny_file, wet.topology, wet.mm, ml, interpolate=True, **info))
+    assert energy(both, positions, lambda_interpolate=0.0)[0] == pytest.approx(
+        energy(wet.mm, wet.positions)[0], rel=1e-6
+    )
+    assert energy(both, positions, lambda_interpolate=1.0)[0] == pytest.approx(
+        energy(context, positions)[0], abs=1e-3
+    )
     far = wet.positions.copy()
     far[ml] += 1.0
     with pytest.raises(DistillError, match="make the molecule whole"):
@@ -291,15 +298,17 @@ def test_cuts_of_rings_and_of_double_bonds(tiny_file) -> None:
     topology, system = ring(*[1] * 6, 1, 1)
     with pytest.raises(DistillError, match="0 .C0 of LIG 1. and 1 .C1 of LIG 1., which is in a"):
         mixed(tiny_file, topology, system, [0, 6, 7])
-    assert mixed(tiny_file, topology, system, range(6)).getNumParticles() == 9
     for order in (2, None):
         topology, system = ring(*[1] * 6, order, 1)
         with pytest.raises(DistillError, match="no single bond" if order else "double bond or"):
             mixed(tiny_file, topology, system, range(6))
 
 
-def test_a_polar_cut_is_told(wet, tiny_file) -> None:
-    with pytest.warns(UserWarning, match=r"not between two carbons \(6 \(N of ALA"):
+def test_a_poor_cut_is_told(wet, tiny_file) -> None:
+    topology, system = ring(*[1] * 8)
+    with pytest.warns(UserWarning, match="or conjugated .0 .C0 of LIG 1. and 6"):
+        assert mixed(tiny_file, topology, system, range(6)).getNumParticles() == 9
+    with pytest.warns(UserWarning, match=r"not between two carbons, or conjugated \(6 \(N of ALA"):
         ace = [a.index for a in wet.topology.atoms() if a.residue.name != "ACE"][:16]
         mixed(tiny_file, wet.topology, wet.mm, ace)
 
@@ -421,3 +430,11 @@ def test_md_of_it(wet, tiny_file) -> None:
     waters = after[22:].reshape(-1, 3, 3)
     bonds = np.linalg.norm(waters[:, 0] - waters[:, 1], axis=-1)
     assert bonds == pytest.approx(0.09572, abs=1e-5)
+
+
+def test_the_lines_of_the_page() -> None:
+    page = (DIPEPTIDE.parents[1] / "docs" / "ml-mm.md").read_text()
+    block = page.split("```python\n")[1].split("```")[0]
+    found: dict = {}
+    exec(block.replace('"examples/alanine_dipeptide.pdb"', repr(str(DIPEPTIDE))), found)
+    assert found["system"].getNumConstraints() % 3 == 0
