@@ -257,6 +257,14 @@ def run(
     ] = "auto",
     seed: Seed = 0,
     temperature: Annotated[float, typer.Option(help="Of the MD at the end, in K.")] = 300.0,
+    md_ps: Annotated[
+        float | None,
+        typer.Option(
+            "--md-ps",
+            help="Picoseconds of that MD, however long it takes; more later by `distill md`.",
+            show_default="what is left of the budget",
+        ),
+    ] = None,
     charge: Charge = None,
     spin: Spin = None,
     largest_fragment: LargestFragment = False,
@@ -296,6 +304,7 @@ def run(
         start=from_root(start, SHIPPED),
         seed=seed,
         temperature=temperature,
+        md_ps=md_ps,
         charge=charge,
         spin=spin,
         largest_fragment=largest_fragment,
@@ -843,7 +852,19 @@ def bench(
     engines: Annotated[str, typer.Option(help="See below.")] = (
         "kernel,ase,openmm-reference,openmm-cpu,openmm-python,torch,torchscript"
     ),
-    atoms: Annotated[str, typer.Option(help="Numbers of atoms.")] = "20,50,200,1000,5000,20000",
+    atoms: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of atoms.",
+            show_default="20,50,200,1000,5000,20000; in water 3000,10000",
+        ),
+    ] = None,
+    solvent: Annotated[
+        bool,
+        typer.Option(
+            "--solvent", help="A drug in water in OpenMM instead: the force field alone, each size."
+        ),
+    ] = False,
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1",
     dtype: Annotated[str, typer.Option(help="float32, float64 or both.")] = "float32",
     device: Annotated[str, typer.Option(help="cpu, cuda or both.")] = "cpu,cuda",
@@ -860,6 +881,8 @@ def bench(
     boxes of methanol. torch and torchscript stop at 1,000 atoms. Prints the machine, and how far
     the kernel is from its roofline. Nothing else should run meanwhile. A PNG goes beside the JSON.
 
+    With --solvent: paracetamol in TIP3P, 2 fs a step, and what each student adds to a step.
+
     Example: `distill bench -o bench.json --atoms 50,1000 --threads 1,2`
     """
     if not 0 < seconds <= 3600:
@@ -871,7 +894,18 @@ def bench(
         raise DistillError(f"There is no folder {out.parent}; make it first.")
     check_room(out)
     from distill.bench.run import bench as measure_all
+    from distill.bench.run import bench_solvent
 
+    if solvent:
+        counts = whole_numbers(atoms or "3000,10000", "--atoms")
+        if min(counts) < 1500:
+            raise DistillError("--solvent needs boxes of 1500 atoms or more, for the cutoff.")
+        bench_solvent(
+            out, sizes.split(","), counts, whole_numbers(threads, "--threads"), device.split(","),
+            seconds, Console(),
+        )  # fmt: skip
+        return
+    atoms = atoms or "20,50,200,1000,5000,20000"
     if quick:
         sizes, engines, atoms, seconds = "tiny", "kernel,torch", "20,50", 0.2
         device = "cpu"

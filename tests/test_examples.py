@@ -32,7 +32,7 @@ def run_folder(tmp_path: Path) -> list[str]:
     ]
     student = Student.untrained("ultra-tiny")
     report = evaluate(student, labelled, out, progress=False)
-    report["md"] = run_md(student, molecule, np.array(frames[0].positions), out, steps=300)
+    report["md"] = run_md(student, molecule, np.array(frames[0].positions), out, picoseconds=0.3)
     (out / "report.json").write_text(json.dumps(report))
     return [str(out), "--plot", "summary.png"]
 

@@ -30,7 +30,7 @@ from distill.data.molecules import from_smiles
 from distill_openmm.md import run_md
 molecule = from_smiles(sys.argv[1])
 start = first_geometries(molecule, 1, 0)[0]
-run_md(load_student("ultra-tiny"), molecule, start, Path("."), steps=int(sys.argv[2]))
+run_md(load_student("ultra-tiny"), molecule, start, Path("."), picoseconds=0.001 * int(sys.argv[2]))
 """
 LAMMPS = """
 units metal

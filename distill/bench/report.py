@@ -11,7 +11,8 @@ COLUMNS = {
     "engine": "", "backend": "", "size": "", "precision": "", "device": "",
     "threads": "", "atoms": "",
     "ms_per_step": ".3f", "least": ".3f", "most": ".3f", "ns_per_day": ".1f",
-    "atom_steps_per_s": ",.0f", "peak_memory_mb": ",.0f", "times_roofline": ".2f", "note": "",
+    "added_percent": "+.1f", "atom_steps_per_s": ",.0f", "peak_memory_mb": ",.0f",
+    "times_roofline": ".2f", "note": "",
 }  # fmt: skip
 COLOURS = {"ultra-tiny": "#0072b2", "tiny": "#d55e00", "original": "#009e73"}
 STYLES = {"kernel": "-", "openmm-reference": "--", "ase": ":", "torch": "-."}
@@ -22,7 +23,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
     used = [c for c in COLUMNS if any(c in row for row in rows)]
     # what is the same in all rows goes into the title: the table is wide enough without it
     same = [
-        c for c in ("backend", "precision", "device", "threads") if len({r[c] for r in rows}) == 1
+        c
+        for c in ("backend", "precision", "device", "threads")
+        if len({r.get(c) for r in rows}) == 1 and c in rows[0]
     ]
     title = ", ".join(f"{c} {rows[0][c]}" for c in same)
     used = [c for c in used if c not in same]

@@ -1,6 +1,7 @@
 """All rows of a benchmark, into a JSON file, a table and a figure."""
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from rich.console import Console
@@ -56,6 +57,30 @@ def cases(
             f"{TORCH_AT_MOST}, and on CUDA there are the engines ase and torch."
         )
     return found
+
+
+def bench_solvent(
+    out: Path, sizes: list[str], atoms: list[int], threads: list[int], devices: list[str],
+    seconds: float, console: Console,
+) -> None:  # fmt: skip
+    """The same of a drug in water, through OpenMM; a step is 2 fs there."""
+    for size in sizes:
+        student_path(size)
+    found = list(entry_points(group="distill.bench.solvent"))
+    if not found:
+        raise DistillError(
+            "The OpenMM plugin is not installed; `pip install 'mlff-distiller[solvent]'`."
+        )
+    place = provenance()
+    result = {key: place[key] for key in ("date", "machine", "versions")}
+    console.print(result)
+    rows: list[dict[str, object]] = []
+    with console.status("") as status:
+        for row in found[0].load()(sizes, atoms, threads, devices, seconds, status.update):
+            rows.append(row)
+            out.write_text(json.dumps({**result, "rows": rows}, indent=2) + "\n")
+    console.print(table(rows))
+    console.print(f"{out}", highlight=False)
 
 
 def bench(

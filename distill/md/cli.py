@@ -3,7 +3,7 @@
 import os
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,13 +11,8 @@ from rich.console import Console
 from distill.arguments import check_room
 from distill.errors import DistillError
 
-IN_VACUUM: dict[str, Any] = {"ensemble": "nvt", "timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
-WITH_OTHERS: dict[str, Any] = {
-    "ensemble": "npt",
-    "timestep": 2.0,
-    "every": 0.5,
-    "equilibrate": 10.0,
-}
+IN_VACUUM = {"timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
+WITH_OTHERS = {"timestep": 2.0, "every": 0.5, "equilibrate": 10.0}
 HEAVY_HYDROGEN = 3.0
 """Da, where the step is longer than LIGHT_STEP fs and nothing else is asked for."""
 LIGHT_STEP = 1.0
@@ -39,9 +34,8 @@ def md(
         float | None, typer.Option(help="In fs.", show_default="1 in vacuum, else 2")
     ] = None,
     ensemble: Annotated[
-        str | None,
-        typer.Option(help="nve, nvt or npt.", show_default="npt in a box, else nvt"),
-    ] = None,
+        str, typer.Option(help="nve, nvt, npt, or auto: npt in a box, else nvt.")
+    ] = "auto",
     pressure: Annotated[float, typer.Option(help="Of npt, in bar.")] = 1.0,
     friction: Annotated[float, typer.Option(help="Of the thermostat, in 1/ps.")] = 1.0,
     hydrogen_mass: Annotated[
@@ -62,17 +56,35 @@ def md(
             show_default="1 in vacuum, else 10",
         ),
     ] = None,
-    solvent: Annotated[str, typer.Option(help="water puts the molecule into a box.")] = "none",
-    water_model: Annotated[str, typer.Option(help="tip3p, spce or tip3pfb.")] = "tip3p",
+    solvent: Annotated[
+        str | None,
+        typer.Option(
+            help="water, in a box; obc2 or gbn2, which are implicit; none.",
+            show_default="water around a complex, else none",
+        ),
+    ] = None,
+    water_model: Annotated[str, typer.Option(help="tip3p, tip3pfb, spce or opc3.")] = "tip3p",
     padding: Annotated[
-        float, typer.Option(help="From the molecule to the border of the box, in Å.")
-    ] = 12.0,
+        float | None,
+        typer.Option(
+            help="From the molecule to the border of the box, in Å.",
+            show_default="12, or what the cutoff needs",
+        ),
+    ] = None,
     salt: Annotated[float, typer.Option(help="NaCl in mol/l, beside what neutralizes.")] = 0.0,
+    box: Annotated[
+        str, typer.Option(help="Of water: dodecahedron, octahedron or cube.")
+    ] = "dodecahedron",
+    cutoff: Annotated[float, typer.Option(help="Of the classical forces, in Å.")] = 9.0,
     complex_: Annotated[
         str, typer.Option("--complex", help="A PDB file of a protein, with --ligand.")
     ] = "",
     ligand: Annotated[
         str, typer.Option(help="An SDF file of the ligand in its place, or its SMILES.")
+    ] = "",
+    residue: Annotated[
+        str,
+        typer.Option(help="The PDB's residue that the ligand is, if that has no coordinates."),
     ] = "",
     ph: Annotated[float, typer.Option(help="For the protein's hydrogens.")] = 7.0,
     charges: Annotated[
@@ -81,6 +93,7 @@ def md(
             help="Of the molecule in the force field: am1-bcc, gasteiger, or a MOL2 file."
         ),
     ] = "am1-bcc",
+    charge_minutes: Annotated[float, typer.Option(help="That AM1-BCC may take at most.")] = 10.0,
     prmtop: Annotated[
         str, typer.Option(help="Amber's topology of everything, with --inpcrd and --ml.")
     ] = "",
@@ -139,23 +152,38 @@ def md(
     names = (source, complex_, ligand, prmtop, inpcrd, system, pdb, charges)
     molecule, complex_, ligand, prmtop, inpcrd, system, pdb, charges = map(absolute, names)
     where = Source(
-        molecule=molecule, complex=complex_, ligand=ligand, prmtop=prmtop, inpcrd=inpcrd,
-        system=system, force_field=tuple(map(absolute, force_field)), pdb=pdb, ml=ml,
-        solvent="water" if complex_ else solvent, water_model=water_model, padding=padding,
-        salt=salt, ph=ph, charges=charges, charge=charge, spin=spin,
+        molecule=molecule,
+        complex=complex_,
+        ligand=ligand,
+        residue=residue,
+        prmtop=prmtop,
+        inpcrd=inpcrd,
+        system=system,
+        force_field=tuple(map(absolute, force_field)),
+        pdb=pdb,
+        ml=ml,
+        solvent=solvent or ("water" if complex_ else "none"),
+        water_model=water_model,
+        padding=padding,
+        salt=salt,
+        box=box,
+        cutoff=cutoff,
+        ph=ph,
+        charges=charges,
+        charge_minutes=charge_minutes,
+        charge=charge,
+        spin=spin,
         largest_fragment=largest_fragment,
-    )  # fmt: skip
+    )
     usual = IN_VACUUM if where.in_vacuum else WITH_OTHERS
     step = usual["timestep"] if timestep is None else timestep
     if hydrogen_mass is None and step > LIGHT_STEP:
         hydrogen_mass = HEAVY_HYDROGEN
-    if where.in_vacuum and ensemble == "npt":
-        raise DistillError("There is no pressure in vacuum; use --ensemble nvt or nve.")
     settings = MDSettings(
         ps=1000.0 * ns if ns is not None else 100.0 if ps is None else ps,
         temperature=temperature,
         timestep=step,
-        ensemble=ensemble or usual["ensemble"],
+        ensemble=ensemble,
         pressure=pressure,
         friction=friction,
         every=usual["every"] if every is None else every,

@@ -1,13 +1,13 @@
 """What can be asked of an MD run, and its schedule in steps."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distill.engine_arguments import check_choice, check_threads, is_number
 from distill.errors import DistillError
 from distill.train.config import check_seed
 
-ENSEMBLES = ("nve", "nvt", "npt")
+ENSEMBLES = ("auto", "nve", "nvt", "npt")
 LONGEST_STEP = 5.0
 """fs: nobody means a longer one."""
 HEATING = (0.2, 0.4, 0.6, 0.8)
@@ -37,7 +37,8 @@ class MDSettings:
     ps: of production, whose frames are kept, one each ``every`` ps. equilibrate: ps before that, at
     the ensemble's temperature and pressure, the first part of it heating up. temperature in K,
     timestep in fs, pressure in bar, friction in 1/ps; hydrogen_mass in Da, None for the elements'
-    own. platform: OpenMM's name, or auto. Raises DistillError for what makes no sense.
+    own. ensemble "auto" is npt in a box and nvt without, see :meth:`within`. platform: OpenMM's
+    name, or auto. Raises DistillError for what makes no sense.
     """
 
     ps: float = 100.0
@@ -67,6 +68,9 @@ class MDSettings:
             raise DistillError(f"--equilibrate is {self.equilibrate} ps; give 0 or more.")
         if not math.isfinite(self.pressure):
             raise DistillError(f"--pressure is {self.pressure} bar; give a number.")
+        mass = self.hydrogen_mass
+        if mass is not None and not (is_number(mass) and 0.5 <= mass <= 10.0):
+            raise DistillError(f"--hydrogen-mass is {mass} Da; give 1.008 to 4.")
         if self.timestep > LONGEST_STEP:
             raise DistillError(
                 f"--timestep is {self.timestep:g} fs, and no bond of a student survives steps that "
@@ -77,6 +81,14 @@ class MDSettings:
                 f"{self.ps:g} ps hold no frame with one each {self.every:g} ps and steps of "
                 f"{self.timestep:g} fs; give more --ps, or a smaller --every (a step at least)."
             )
+
+    def within(self, box: bool) -> "MDSettings":
+        """The same with an ensemble that is chosen; DistillError for npt without a box."""
+        if self.ensemble == "auto":
+            return replace(self, ensemble="npt" if box else "nvt")
+        if self.ensemble == "npt" and not box:
+            raise DistillError("There is no pressure without a box; use --ensemble nvt or nve.")
+        return self
 
     @property
     def every_steps(self) -> int:

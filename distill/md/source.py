@@ -1,8 +1,13 @@
 """Who is simulated, and in what."""
 
+import math
 from dataclasses import dataclass
 
+from distill.engine_arguments import check_choice
 from distill.errors import DistillError
+
+SOLVENTS = ("none", "water", "obc2", "gbn2")
+"""The last two are implicit."""
 
 
 @dataclass(frozen=True)
@@ -10,16 +15,19 @@ class Source:
     """What an MD run is made from; exactly one of ``molecule``, ``complex``, ``prmtop``, ``system``
     and ``force_field`` is given.
 
-    molecule: a SMILES, a file, or the folder of a ``distill run``; in vacuum, or with ``solvent``
-    "water" in a box of it. complex: a PDB file of a protein, with the ``ligand``'s file or SMILES.
-    prmtop with inpcrd; system, a System's XML, or force_field, OpenMM's files, with ``pdb``: there
-    ``ml`` says which atoms are the student's. padding in Å, salt in mol/l, ph; charges as
-    `distill_openmm.gaff` takes them.
+    molecule: a SMILES, a file, or the folder of a ``distill run``. complex: a protein's PDB file,
+    with the ``ligand``'s file or SMILES, or, of a ligand without coordinates, the ``residue`` of
+    the PDB file that it is. prmtop with inpcrd; system, a System's XML, or force_field, OpenMM's
+    files, with ``pdb``: there ``ml`` says which atoms are the student's; in a complex it adds some
+    to the ligand. solvent: "none", "water", or an implicit one. padding (Å, None: the usual) and
+    salt (mol/l) of the water; cutoff (Å) of the classical forces. charges: "am1-bcc", which may
+    take ``charge_minutes``, "gasteiger" or a MOL2 file.
     """
 
     molecule: str = ""
     complex: str = ""
     ligand: str = ""
+    residue: str = ""
     prmtop: str = ""
     inpcrd: str = ""
     system: str = ""
@@ -28,10 +36,13 @@ class Source:
     ml: str = ""
     solvent: str = "none"
     water_model: str = "tip3p"
-    padding: float = 12.0
+    padding: float | None = None
     salt: float = 0.0
+    box: str = "dodecahedron"
+    cutoff: float = 9.0
     ph: float = 7.0
     charges: str = "am1-bcc"
+    charge_minutes: float = 10.0
     charge: int | None = None
     spin: int | None = None
     largest_fragment: bool = False
@@ -64,14 +75,23 @@ class Source:
                     f"With {option(name)}, --ml says which atoms are the student's: the name of a "
                     "residue, as in --ml LIG."
                 )
-        if self.solvent not in ("none", "water"):
-            raise DistillError(f"--solvent is '{self.solvent}'; use water, or none.")
-        if self.solvent == "water" and (self.prmtop or self.system or self.force_field):
+        if self.molecule and self.ml:
+            raise DistillError(
+                "--ml chooses among the atoms of a complex; of a molecule the student moves all."
+            )
+        check_choice("--solvent", self.solvent, SOLVENTS)
+        own = self.system or self.force_field or (self.prmtop and self.solvent == "water")
+        if own and self.solvent != "none":
             raise DistillError(f"{given[0]} brings its solvent along; leave --solvent out.")
-        if not self.padding > 0:
-            raise DistillError(f"--padding is {self.padding} Å; give more than 0.")
+        for name in (
+            "cutoff",
+            "charge_minutes",
+            *(["padding"] if self.padding is not None else []),
+        ):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DistillError(f"{option(name)} is {getattr(self, name):g}; give more than 0.")
         if not 0 <= self.salt < 10:
-            raise DistillError(f"--salt is {self.salt} mol/l; give 0 or more, 0.15 for example.")
+            raise DistillError(f"--salt is {self.salt:g} mol/l; give 0 or more, such as 0.15.")
 
     @property
     def in_vacuum(self) -> bool:
@@ -80,6 +100,7 @@ class Source:
 
 
 NEEDS = {
+    "residue": "complex",
     "complex": "ligand", "prmtop": "inpcrd", "inpcrd": "prmtop", "system": "pdb",
     "force_field": "pdb", "ligand": "complex",
 }  # fmt: skip

@@ -30,7 +30,8 @@ def run_md(job: Job, student: Student, engine: Engine) -> list[dict[str, Any]]:
     each = left / max(1, len(todo))
     for molecule in todo:
         whose = "" if job.series.alone else f" of {molecule.name}"
-        job.say(f"MD{whose} at {settings.temperature:g} K in OpenMM for {each:.0f} s.")
+        long = f"{each:.0f} s" if settings.md_ps is None else f"{settings.md_ps:g} ps"
+        job.say(f"MD{whose} at {settings.temperature:g} K in OpenMM for {long}.")
         folder = job.series.folder(molecule, out)
         folder.mkdir(exist_ok=True)
         start = first_geometries(molecule, 1, settings.seed)[0]
@@ -38,7 +39,8 @@ def run_md(job: Job, student: Student, engine: Engine) -> list[dict[str, Any]]:
             with bar("MD", job.console) as advance:
                 found = engine(
                     student, molecule, start, folder, temperature=settings.temperature,
-                    minutes=each / 60.0, seed=settings.seed, on_chunk=advance,
+                    minutes=each / 60.0, picoseconds=settings.md_ps, seed=settings.seed,
+                    on_chunk=advance,
                 )  # fmt: skip
         except (DistillError, OSError):
             raise

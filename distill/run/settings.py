@@ -18,7 +18,8 @@ class RunSettings:
 
     labels: to learn from, at most. minutes: for everything together; None, with ``labels`` alone:
     labelling takes as long as it takes, and the rest MINUTES. assistant: "auto", "none" or a
-    student that learns the labels first; see :mod:`distill.train.assistant`.
+    student that learns the labels first; see :mod:`distill.train.assistant`. md_ps: of the MD
+    at the end; None gives it what is left of the budget.
     """
 
     source: str
@@ -35,6 +36,7 @@ class RunSettings:
     largest_fragment: bool = False
     labels: int | None = None
     assistant: str = "auto"
+    md_ps: float | None = None
 
     def __post_init__(self) -> None:
         size_config(self.size)
@@ -45,6 +47,8 @@ class RunSettings:
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise DistillError(f"The budget is {self.minutes:g} minutes; it must be positive.")
         check_seed(self.seed)
+        if self.md_ps is not None and not 0.1 <= self.md_ps < math.inf:
+            raise DistillError(f"--md-ps is {self.md_ps:g} ps; give 0.1 or more.")
         if not 0 < self.temperature < math.inf:
             raise DistillError(f"The temperature is {self.temperature:g} K; it must be above 0 K.")
 

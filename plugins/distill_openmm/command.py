@@ -29,8 +29,6 @@ from distill_openmm.summary import summary
 
 ASKED, DONE, LOG = "md-run.json", "md.json", "md.log"
 STUDENT = "student.safetensors"
-CUTOFF = 9.0
-"""Å, of the classical forces."""
 
 
 def md(student: str, source: Source, settings: MDSettings, out: Path, console: Console) -> None:
@@ -50,7 +48,8 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             raise DistillError(f"{out} is not empty and holds no MD run; give another -o.")
         say = logger(out, console)
         if not (out / SETUP).is_file():
-            prepared = prepare(source, loaded, settings.seed, CUTOFF, say)
+            prepared = prepare(source, loaded, settings.seed, say)
+            settings.within(prepared.box is not None)
             loaded.check_elements(numbers_of(prepared))
             if prepared.charge is not None:
                 loaded.check_charge(prepared.charge)
@@ -61,6 +60,7 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             write_json(out / ASKED, asked)
         prepared = read_prepared(out)
         loaded = load_student(out / STUDENT)
+        settings = settings.within(prepared.box is not None)
         for note in prepared.notes:
             say(note)
         others = prepared.topology.getNumAtoms() - len(prepared.atoms)

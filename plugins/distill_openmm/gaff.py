@@ -16,21 +16,28 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers, rdPartialCharges
 from rdkit.Geometry import Point3D
 
 from distill.cache import Say, cache_folder, locked
+from distill.charge import ROUNDED
 from distill.data.molecules import Molecule, quietly
 from distill.elements import symbols
 from distill.errors import DistillError
 from distill.whole import whole_file
 from distill_openmm.amber_programs import Failed, TooSlow, check_installed, run
+from distill_openmm.mol2 import charges_of
 from distill_openmm.residue_template import template
 
 RECIPE = 1
 """Goes up when the same molecule would get another file."""
 ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
-METHODS = {"am1-bcc": "bcc", "abcg2": "abcg2", "gasteiger": "gas"}
-"""What ``charges`` may be, and antechamber's names of it."""
+QUANTUM = {"am1-bcc": "bcc", "abcg2": "abcg2"}
+"""Methods for ``charges`` that begin with AM1, and antechamber's names of them."""
+METHODS = (*QUANTUM, "gasteiger")
+AM1 = "qm_theory='AM1', grms_tol=0.01, scfconv=1.d-10, ndiis_attempts=700,"
+"""antechamber's own but for grms_tol (0.0005 kcal/mol/Å there), after which most of the work is to
+turn methyl groups to and fro: the charges, which it rounds to 0.001 e, are the same within that."""
 
 
 def gaff_xml(
@@ -72,6 +79,7 @@ def gaff_xml(
                 "Method": f"GAFF2, charges: {charges}",
                 "Program": f"AmberTools {version()}",
             }
+            info |= {f"Note{n}": note for n, note in enumerate(notes(molecule, work))}
             element = template(prmtop, f"LIG-{key.rsplit('_', 1)[1]}", info)
             with whole_file(file) as place:
                 ET.ElementTree(element).write(place)
@@ -83,6 +91,13 @@ def template_name(xml: Path) -> str:
     residue = ET.parse(xml).find("Residues/Residue")
     assert residue is not None
     return residue.attrib["name"]
+
+
+def gaff_notes(xml: Path) -> tuple[str, ...]:
+    """Sentences about the parameters in a file of :func:`gaff_xml`, for the user to read."""
+    info = ET.parse(xml).find("Info")
+    assert info is not None
+    return tuple(note.text or "" for note in info if note.tag.startswith("Note"))
 
 
 def check_molecule(molecule: Molecule) -> None:
@@ -101,7 +116,8 @@ def check_molecule(molecule: Molecule) -> None:
         )
     if molecule.rdmol is None:
         raise DistillError(
-            f"The bonds of {name} are not known, and GAFF2 needs them; give an SDF file or a SMILES."
+            f"The bonds of {name} are not known, and GAFF2 needs them; give an SDF file or a "
+            "SMILES."
         )
     if molecule.spin != 1:
         raise DistillError(
@@ -138,7 +154,7 @@ def check_charges(charges: str | Path) -> str:
 
 
 def cache_key(molecule: Molecule, method: str) -> str:
-    """InChIKey, charge and method; and a hash of the SMILES, for two tautomers share an InChIKey."""
+    """InChIKey, charge, method, and a hash of the SMILES: two tautomers share an InChIKey."""
     inchi = quietly(Chem.MolToInchiKey, molecule.rdmol) or "unknown"
     bare = quietly(Chem.RemoveHs, molecule.rdmol)
     words = f"{RECIPE} {Chem.MolToSmiles(bare)} {molecule.charge} {method}"
@@ -157,16 +173,64 @@ def parametrize(
 ) -> Path:
     """The prmtop of a molecule; all that is made on the way is in the folder ``work``."""
     write_sdf(molecule, start(molecule, positions), work / "x.sdf")
-    what = f"{charges} charges of {molecule.name}"
     command = [
         *"antechamber -i x.sdf -fi mdl -o x.mol2 -fo mol2 -at gaff2 -rn LIG -pf n".split(),
-        "-nc", str(molecule.charge), "-c", METHODS[str(charges)],
+        "-nc", str(molecule.charge),
     ]  # fmt: skip
+    if str(charges) in QUANTUM:
+        command += ["-c", QUANTUM[str(charges)], "-ek", AM1]
+    else:
+        given = (
+            gasteiger(molecule) if charges == "gasteiger" else charges_of(molecule, Path(charges))
+        )
+        (work / "charges").write_text("".join(f"{q:.6f}\n" for q in given))
+        command += "-c rc -cf charges".split()
+    what = f"{charges} charges of {molecule.name}"
     try:
         run(command, work, seconds=60 * minutes, say=say, what=what)
+        whole_charge(work / "x.mol2", molecule)
     except (TooSlow, Failed) as error:
         raise DistillError(trouble(molecule, error, minutes, work)) from error
     return by_tleap(molecule, work, say)
+
+
+def gasteiger(molecule: Molecule) -> list[float]:
+    """Charges (N,) in e by RDKit; antechamber's own lose the charge of imidazolium.
+
+    Gasteiger, Marsili, Tetrahedron 36, 3219 (1980).
+    """
+    mol = Chem.Mol(molecule.rdmol)  # type: ignore[arg-type]
+    quietly(rdPartialCharges.ComputeGasteigerCharges, mol)
+    charges = np.array([atom.GetDoubleProp("_GasteigerCharge") for atom in mol.GetAtoms()])
+    if not np.isfinite(charges).all():
+        raise DistillError(f"{molecule.name} has no Gasteiger charges; take --charges am1-bcc.")
+    return (charges + (molecule.charge - charges.sum()) / len(charges)).tolist()
+
+
+def whole_charge(mol2: Path, molecule: Molecule) -> None:
+    """Spreads over all atoms what a file's charges, given to 0.001 e, miss of the whole charge."""
+    lines = mol2.read_text().splitlines()
+    first = lines.index("@<TRIPOS>ATOM") + 1
+    last = first + len(molecule)
+    charges = np.array([float(line.split()[8]) for line in lines[first:last]])
+    if abs(charges.sum() - molecule.charge) > ROUNDED:
+        raise Failed(f"Error: the charges add up to {charges.sum():g}")
+    charges += (molecule.charge - charges.sum()) / len(charges)
+    for n, charge in enumerate(charges, start=first):
+        lines[n] = f"{lines[n].rsplit(maxsplit=1)[0]} {charge:.8f}"
+    mol2.write_text("\n".join(lines) + "\n")
+
+
+def notes(molecule: Molecule, work: Path) -> list[str]:
+    """What parmchk2 could only leave at 0."""
+    lines = (work / "x.frcmod").read_text().splitlines()
+    missing = sorted({line[:11].strip() for line in lines if "ATTN" in line})
+    if not missing:
+        return []
+    return [
+        f"GAFF2 has no parameters for {', '.join(missing)} of {molecule.name} (its atom types); "
+        "they are 0, which matters in MD without a student."
+    ]
 
 
 def by_tleap(molecule: Molecule, work: Path, say: Say) -> Path:
@@ -178,7 +242,8 @@ def by_tleap(molecule: Molecule, work: Path, say: Say) -> Path:
     output = ""
     try:
         for command in (
-            "parmchk2 -i x.mol2 -f mol2 -o x.frcmod -s gaff2".split(),
+            # not '-s gaff2': AmberTools 26 then now and then overlooks some types of GAFF2
+            "parmchk2 -i x.mol2 -f mol2 -o x.frcmod -s 2".split(),
             ["tleap", "-f", "x.leap"],
         ):
             output = run(command, work, seconds=120.0, say=say, what=f"GAFF2 of {molecule.name}")
@@ -214,8 +279,8 @@ def trouble(molecule: Molecule, error: Exception, minutes: float, work: Path) ->
     fatal = [n for n, line in enumerate(lines) if "error" in line.lower()]
     told = " ".join(lines[fatal[0] : fatal[0] + 2])[:200] if fatal else "it gave no reason"
     return (
-        f"antechamber cannot make GAFF2's atom types of {molecule.name} ({told.rstrip('.')}); check "
-        "its bonds and charges, or give parameters of your own (--prmtop and --inpcrd)."
+        f"GAFF2 has no atom types for {molecule.name}, says antechamber ({told.rstrip('.')}); "
+        "check its bonds and charges, or give parameters of your own (--prmtop and --inpcrd)."
     )
 
 
@@ -237,13 +302,16 @@ def start(molecule: Molecule, positions: NDArray[np.float64] | None) -> NDArray[
 
 
 def write_sdf(molecule: Molecule, positions: NDArray[np.float64], file: Path) -> None:
-    """Bonds, formal charges and coordinates."""
-    mol = Chem.Mol(molecule.rdmol)
+    """Bonds, formal charges and coordinates, relaxed by MMFF94 where it knows the molecule."""
+    mol = Chem.Mol(molecule.rdmol)  # type: ignore[arg-type]
     mol.RemoveAllConformers()
     conformer = Chem.Conformer(mol.GetNumAtoms())
     for i, x in enumerate(positions):
         conformer.SetAtomPosition(i, Point3D(*map(float, x)))
     mol.AddConformer(conformer)
+    # AM1 needs fewer steps from there; where MMFF94 has no parameters it says so, and nothing moves
+    if quietly(rdForceFieldHelpers.MMFFHasAllMoleculeParams, mol):
+        quietly(rdForceFieldHelpers.MMFFOptimizeMolecule, mol, maxIters=500)
     mol.SetProp("_Name", "LIG")
     quietly(Chem.MolToMolFile, mol, str(file))
 

@@ -17,8 +17,8 @@ from distill_openmm.prepare import in_vacuum
 from distill_openmm.simulate import CHECKPOINT, Progress, Simulation
 from distill_openmm.summary import columns, summary
 
-FOR_EVER = 10**9
-"""Steps, where minutes are what counts."""
+FOR_EVER = 1e6
+"""Picoseconds, where minutes are what counts."""
 
 
 def run_md(
@@ -29,7 +29,7 @@ def run_md(
     *,
     temperature: float = 300.0,
     minutes: float | None = None,
-    steps: int | None = None,
+    picoseconds: float | None = None,
     timestep: float = 1.0,
     seed: int = 0,
     interval: int = 100,
@@ -37,34 +37,35 @@ def run_md(
 ) -> dict[str, Any]:
     """Langevin MD in vacuum; writes topology.pdb, trajectory.dcd and md.csv into ``out``.
 
-    positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after ``minutes`` or ``steps``.
-    A frame every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day;
-    and what the student says of it: frames_unlike_training, uncertainty (eV/Å). ``broke_up`` says
-    in a sentence when the molecule came apart. MD ends where coordinates or energies are no longer
+    positions: (N, 3) in Å. temperature in K, timestep in fs. Ends after so many
+    ``picoseconds``, going on where an earlier call was stopped, or else after ``minutes``. A frame
+    every ``interval`` steps. Returns what was done: steps, picoseconds, ms/step, ns/day; and what
+    the student says of it: frames_unlike_training, uncertainty (eV/Å). ``broke_up`` says in a
+    sentence when the molecule came apart. MD ends where coordinates or energies are no longer
     numbers; the files hold what came before.
     """
     settings = MDSettings(
-        ps=0.001 * timestep * (FOR_EVER if steps is None else steps),
+        ps=FOR_EVER if picoseconds is None else picoseconds,
         temperature=temperature,
         timestep=timestep,
         every=0.001 * timestep * interval,
         seed=seed,
     )
-    # an earlier start that was killed had a budget of its own
-    (out / CHECKPOINT).unlink(missing_ok=True)
+    if picoseconds is None:  # an earlier start that was killed had a budget of its own
+        (out / CHECKPOINT).unlink(missing_ok=True)
 
     def advance(phase: str, share: float, speed: float) -> None:
-        if steps is not None:
+        if picoseconds is not None:
             on_chunk(min(1.0, share))
 
     def spent(share: float) -> None:
-        if steps is None:
+        if picoseconds is None:
             on_chunk(min(1.0, share))
 
     simulation = Simulation(
         student, in_vacuum(molecule, positions), settings, out, Progress(advance=advance)
     )
-    found = simulation.run(minutes if steps is None else None, spent)
+    found = simulation.run(minutes if picoseconds is None else None, spent)
     (out / CHECKPOINT).unlink(missing_ok=True)
     table = out / "md.csv"
     return {**found, **summary(table), "mean_temperature_k": mean_temperature(table)}

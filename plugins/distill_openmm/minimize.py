@@ -71,8 +71,10 @@ def relax(
     learned, there may be a hole that it falls into. numbers: of the student's atoms.
     """
     chosen = slice(None) if atoms is None else list(atoms)
-    before = context.getState(positions=True, energy=True)
+    before = context.getState(positions=True, energy=True, forces=True)
     start = before.getPositions(asNumpy=True)._value
+    if not np.isfinite(before.getForces(asNumpy=True)._value).all():
+        return False  # MD will say so
     openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations)
     after = context.getState(positions=True, energy=True)
     end = after.getPositions(asNumpy=True)._value

@@ -1,56 +1,58 @@
 """From what the user names to a ``Prepared``."""
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from distill.cache import Say
 from distill.data.explore import first_geometries
 from distill.data.molecules import Molecule, read_molecules
 from distill.errors import DistillError
 from distill.md.source import Source
 from distill.student import Student
+from distill_openmm.complexes import complex_in_water
 from distill_openmm.prepared import Prepared
+from distill_openmm.ready_made import from_amber, from_force_field, from_system
+from distill_openmm.selection import select
+from distill_openmm.solvate import solvate
 from distill_openmm.topology import topology_of
 
-Say = Callable[[str], None]
 
-
-def prepare(source: Source, student: Student, seed: int, cutoff: float, say: Say) -> Prepared:
-    """Builds what a run starts from. cutoff: of the classical forces, in Å. say: tells what takes
-    long."""
+def prepare(source: Source, student: Student, seed: int, say: Say) -> Prepared:
+    """Builds what a run starts from. say: tells what takes long. Raises DistillError as
+    ``solvate``, ``complex_in_water`` and :mod:`distill_openmm.ready_made` do."""
+    solvent = None if source.solvent == "none" else source.solvent
+    around: dict[str, Any] = {
+        "solvent": solvent, "water": source.water_model, "padding": source.padding,
+        "salt": source.salt, "box": source.box, "cutoff": source.cutoff, "charges": source.charges,
+        "minutes": source.charge_minutes, "seed": seed, "say": say,
+    }  # fmt: skip
     if source.molecule:
         molecule = one_molecule(source)
         student.check_elements(molecule.numbers)
+        student.check_charge(molecule.charge)
         start = first_geometries(molecule, 1, seed)[0]
-        if source.solvent == "water":
-            from distill_openmm.solvate import solvate
-
-            return solvate(
-                molecule, start, water=source.water_model, padding=source.padding,
-                salt=source.salt, cutoff=cutoff, charges=source.charges, say=say,
-            )  # fmt: skip
-        return in_vacuum(molecule, start)
+        if solvent is None:
+            return in_vacuum(molecule, start)
+        return solvate(molecule, start, **around)
     if source.complex:
-        from distill_openmm.complexes import complex_in_water
-
-        return complex_in_water(
-            source.complex, source.ligand, water=source.water_model, padding=source.padding,
-            salt=source.salt, ph=source.ph, cutoff=cutoff, charges=source.charges, say=say,
-        )  # fmt: skip
+        made = complex_in_water(
+            source.complex, source.ligand, source.residue or None, ph=source.ph, **around
+        )
+        if source.ml:
+            more = {*made.atoms, *select(made.topology, source.ml)}
+            made = replace(made, atoms=sorted(more), charge=None)
+        return made
     if source.prmtop:
-        from distill_openmm.complexes import from_amber
-
-        return from_amber(source.prmtop, source.inpcrd, source.ml, cutoff=cutoff)
+        return from_amber(
+            source.prmtop, source.inpcrd, source.ml, cutoff=source.cutoff, solvent=solvent
+        )
     if source.system:
-        from distill_openmm.complexes import from_system
-
         return from_system(source.system, source.pdb, source.ml)
-    from distill_openmm.complexes import from_force_field
-
-    return from_force_field(source.pdb, source.force_field, source.ml, cutoff=cutoff)
+    return from_force_field(source.pdb, source.force_field, source.ml, cutoff=source.cutoff)
 
 
 def in_vacuum(molecule: Molecule, positions: np.ndarray) -> Prepared:

@@ -62,14 +62,19 @@ def template(prmtop: Path, name: str, info: dict[str, str]) -> ET.Element:
         for k in range(force.getNumAngles()):
             i, j, m, angle, strength = force.getAngleParameters(k)
             entry(angles, "Angle", types, (i, j, m), angle=number(angle), k=number(strength))
-    torsions(root, system, improper_quadruples(prmtop), types)
+    bonded = {frozenset((b.atom1.index, b.atom2.index)) for b in amber.topology.bonds()}
+    torsions(root, system, improper_quadruples(prmtop), bonded, types)
     root.append(pairs)
     ET.indent(root)
     return root
 
 
 def torsions(
-    root: ET.Element, system: openmm.System, impropers: set[Quadruple], types: list[str]
+    root: ET.Element,
+    system: openmm.System,
+    impropers: set[Quadruple],
+    bonded: set[frozenset[int]],
+    types: list[str],
 ) -> None:
     """All periodicities of four atoms are one entry: OpenMM takes the first that fits."""
     terms: dict[tuple[bool, Quadruple], list[tuple[int, str, str]]] = {}
@@ -80,7 +85,10 @@ def torsions(
             i, j, k, m, periodicity, phase, strength = force.getTorsionParameters(n)
             improper = (i, j, k, m) in impropers
             if improper:
-                # OpenMM's files name the central atom first, Amber's third
+                # OpenMM's files name the central atom first, Amber's third; or second, backwards,
+                # where atom 0 would come last, which cannot have a minus
+                if any(frozenset((k, end)) not in bonded for end in (i, j, m)):
+                    i, j, k, m = m, k, j, i
                 four = (k, i, j, m)
             else:
                 four = min((i, j, k, m), (m, k, j, i))
@@ -89,7 +97,7 @@ def torsions(
     # 'amber' leaves the other three in the order in which they stand here
     element = ET.SubElement(root, "PeriodicTorsionForce", ordering="amber")
     for (improper, four), several in terms.items():
-        fields = {}
+        fields: dict[str, str] = {}
         for n, (periodicity, phase, strength) in enumerate(several, start=1):
             fields |= {
                 f"periodicity{n}": str(periodicity), f"phase{n}": phase, f"k{n}": strength,

@@ -1,39 +1,33 @@
 """A molecule in a box of water, ready for MD: GAFF2, Amber14's water and ions, PME."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import openmm
+from ase.data import atomic_masses
 from numpy.typing import NDArray
 from openmm import app, unit
 from rdkit import Chem
 
 from distill.cache import Say
 from distill.data.molecules import Molecule, check, from_rdkit, read_sources
-from distill.engine_arguments import check_choice
 from distill.errors import DistillError
-from distill_openmm.gaff import gaff_xml, start, template_name
+from distill_openmm.gaff import gaff_notes, gaff_xml, start, template_name
 from distill_openmm.prepared import Prepared
+from distill_openmm.surroundings import Surroundings, force_field
 
-WATERS = {"tip3p": "tip3p", "tip3pfb": "tip3p", "spce": "spce", "opc3": "tip3p"}
-"""Waters of amber14/NAME.xml, and the box of OpenMM's Modeller that is like it."""
-UNIT_CELLS = {
-    "dodecahedron": np.array([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0.5**0.5]]),
-    "octahedron": np.array([[1, 0, 0], [1 / 3, 8**0.5 / 3, 0], [-1 / 3, 2**0.5 / 3, 6**0.5 / 3]]),
-    "cube": np.eye(3),
-}
-"""Vectors of unit length, each point of whose lattice is 1 away from the next."""
+NAME = "LIG"
+WATER = "O"
+"""Its SMILES."""
 
 
 def solvate(
     molecule: Molecule | Chem.Mol | str | Path,
     positions: NDArray[np.float64] | None = None,
     *,
+    solvent: str | None = "water",
     water: str = "tip3p",
-    padding: float = 12.0,
+    padding: float | None = None,
     salt: float = 0.0,
     box: str = "dodecahedron",
     cutoff: float = 9.0,
@@ -44,53 +38,73 @@ def solvate(
     cache: Path | None = None,
     say: Say = print,
 ) -> Prepared:
-    """The molecule in water, neutralized by Na+ or Cl-.
+    """The molecule in water, neutralized by Na+ or Cl-; its residue is LIG.
 
     molecule: a Molecule, an RDKit Mol, a SMILES or a file. positions: (N, 3) in Å, else the
-    molecule's own or a conformer. padding: Å of water on each side of the molecule. salt: NaCl in
-    mol/L. cutoff: Å, of Lennard-Jones (switched off over the last Å, with the correction for what
-    lies beyond) and of PME's direct part. hydrogen_mass: Da, of hydrogens that are not water's.
-    charges, minutes, cache: see :func:`distill_openmm.gaff.gaff_xml`. The same arguments give the
-    same box. Raises DistillError for a box smaller than twice the cutoff, and as gaff_xml does.
+    molecule's own or a conformer. solvent to hydrogen_mass, and seed: see
+    :class:`distill_openmm.surroundings.Surroundings`. charges, minutes, cache: see
+    :func:`distill_openmm.gaff.gaff_xml`. The same arguments give the same box. A water molecule
+    has the parameters of the others, but is not rigid. Raises DistillError for a box smaller than
+    twice the cutoff, and as gaff_xml does.
     """
+    around = Surroundings(solvent, water, padding, salt, box, cutoff, hydrogen_mass, seed)
     molecule = one_molecule(molecule)
-    check_choice("water", water, WATERS)
-    check_choice("box", box, UNIT_CELLS)
     where = start(molecule, positions)
-    xml = gaff_xml(molecule, where, charges=charges, minutes=minutes, cache=cache, say=say)
-    forcefield = app.ForceField("amber14-all.xml", f"amber14/{water}.xml", str(xml))
-    topology = ligand_topology(molecule)
-    model = app.Modeller(topology, where * 0.1 * unit.nanometer)
-    templates = {next(topology.residues()): template_name(xml)}
-    vectors = box_vectors(where, padding, box)
-    say(f"Water around {molecule.name}")
-    with seeded(seed):
-        model.addSolvent(
-            forcefield,
-            model=WATERS[water],
-            boxVectors=vectors,
-            ionicStrength=salt * unit.molar,
-            residueTemplates=templates,
-        )
-    templates = {next(model.topology.residues()): template_name(xml)}
-    system = forcefield.createSystem(
-        model.topology,
-        nonbondedMethod=app.PME,
-        nonbondedCutoff=0.1 * cutoff,
-        switchDistance=0.1 * (cutoff - 1.0),
-        constraints=app.HBonds,
-        rigidWater=True,
-        hydrogenMass=hydrogen_mass,
-        residueTemplates=templates,
-    )
+    parameters = Ligand.of(molecule, where, charges, minutes, cache, say)
+    forcefield = force_field(around.files(), *parameters.files)
+    model = app.Modeller(ligand_topology(molecule), where * 0.1 * unit.nanometer)
+    named = {0: parameters.template}
+    if solvent == "water":
+        say(f"Water around {molecule.name}")
+    around.put(model, forcefield, named)
+    system = around.system(model.topology, forcefield, named)
+    return prepared(model, system, molecule, 0, parameters.notes)
+
+
+class Ligand:
+    """The parameters of a molecule: force-field files, the template's name, notes."""
+
+    def __init__(self, files: list[Path], template: str, notes: tuple[str, ...]):
+        self.files, self.template, self.notes = files, template, notes
+
+    @classmethod
+    def of(
+        cls,
+        molecule: Molecule,
+        positions: NDArray[np.float64],
+        charges: str | Path,
+        minutes: float,
+        cache: Path | None,
+        say: Say,
+    ) -> "Ligand":
+        """GAFF2's; a water's are those of the other waters."""
+        if molecule.smiles == WATER:
+            return cls([], "HOH", ())
+        xml = gaff_xml(molecule, positions, charges=charges, minutes=minutes, cache=cache, say=say)
+        return cls([xml], template_name(xml), gaff_notes(xml))
+
+
+def prepared(
+    model: app.Modeller,
+    system: openmm.System,
+    molecule: Molecule,
+    first: int,
+    notes: tuple[str, ...],
+) -> Prepared:
+    """What MD starts from; ``first`` is the index of the molecule's first atom."""
+    for i, (z, mass) in enumerate(zip(molecule.numbers, molecule.masses), start=first):
+        if mass != atomic_masses[z]:  # an isotope, which OpenMM's elements do not know
+            more = system.getParticleMass(i) + (mass - atomic_masses[z]) * unit.dalton
+            system.setParticleMass(i, more)
+    vectors = model.topology.getPeriodicBoxVectors()
     return Prepared(
         topology=model.topology,
         system=system,
         positions=np.array(model.positions.value_in_unit(unit.angstrom), dtype=np.float64),
-        atoms=list(range(len(molecule))),
-        box=10.0 * np.array([[*v] for v in vectors]),
+        atoms=list(range(first, first + len(molecule))),
+        box=None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom)),
         charge=molecule.charge,
-        notes=tuple(molecule.notes),
+        notes=(*molecule.notes, *notes),
     )
 
 
@@ -104,45 +118,32 @@ def one_molecule(source: Molecule | Chem.Mol | str | Path) -> Molecule:
         molecule = from_rdkit(mol, positions=shown)
         check(molecule)
         return molecule
+    if not isinstance(source, (str, Path)):
+        raise DistillError(
+            f"The molecule is of the type {type(source).__name__}; give a SMILES, a file, an RDKit "
+            "Mol or a Molecule."
+        )
     molecules = read_sources([str(source)])
     if len(molecules) != 1:
         raise DistillError(f"{source} holds {len(molecules)} molecules; give one.")
     return molecules[0]
 
 
-def ligand_topology(molecule: Molecule, name: str = "LIG") -> app.Topology:
-    """A Topology of one residue with the molecule's bonds."""
+def ligand_topology(molecule: Molecule) -> app.Topology:
+    """A Topology of one residue, LIG, with the molecule's bonds."""
     topology = app.Topology()
-    residue = topology.addResidue(name, topology.addChain())
+    residue = topology.addResidue(NAME, topology.addChain())
     atoms = []
     seen: dict[str, int] = {}
     for z in molecule.numbers:
         element = app.Element.getByAtomicNumber(int(z))
         seen[element.symbol] = seen.get(element.symbol, 0) + 1
         atoms.append(topology.addAtom(f"{element.symbol}{seen[element.symbol]}", element, residue))
-    assert molecule.rdmol is not None
+    if molecule.rdmol is None:
+        raise DistillError(
+            f"The bonds of {molecule.name} are not known, and a force field needs them; give an "
+            "SDF file or a SMILES."
+        )
     for bond in molecule.rdmol.GetBonds():
         topology.addBond(atoms[bond.GetBeginAtomIdx()], atoms[bond.GetEndAtomIdx()])
     return topology
-
-
-def box_vectors(positions: NDArray[np.float64], padding: float, shape: str) -> list[openmm.Vec3]:
-    """Rows, in nm, of a box with ``padding`` Å on each side of the sphere around positions (Å).
-
-    OpenMM's own ``padding`` is what lies between two copies, and at least twice that for a small
-    molecule.
-    """
-    middle = 0.5 * (positions.min(axis=0) + positions.max(axis=0))
-    radius = float(np.linalg.norm(positions - middle, axis=1).max())
-    return [openmm.Vec3(*(0.2 * (radius + padding) * row)) for row in UNIT_CELLS[shape]]
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Python's random numbers, which OpenMM's Modeller uses, from a seed; the user's go on after."""
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before)

@@ -116,3 +116,19 @@ def test_peak_memory_is_the_childs_own(tmp_path: Path) -> None:
     case = Case("kernel", "ultra-tiny", 20)
     row = measure_apart(case, {"gemm_gflops": 50.0, "triad_gb_per_s": 5.0}, 0.05)
     assert held.nbytes > 6e8 and row["peak_memory_mb"] < peak_memory_mb() - 400
+
+
+@pytest.mark.slow
+def test_bench_in_water(tmp_path: Path) -> None:
+    """Rows of the force field alone and of a student, in the same box."""
+    pytest.importorskip("openmm")
+    out = tmp_path / "wet.json"
+    command = ["bench", "--solvent", "-o", str(out), "--atoms", "1600", "--sizes", "ultra-tiny"]
+    result = CliRunner().invoke(app, [*command, "--seconds", "0.1", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    alone, student = json.loads(out.read_text())["rows"]
+    assert (alone["size"], student["size"]) == ("none", "ultra-tiny")
+    assert alone["atoms"] == student["atoms"] == pytest.approx(1600, rel=0.15)
+    for row in (alone, student):
+        assert row["ns_per_day"] == pytest.approx(172.8 / row["ms_per_step"])
+    assert "added_percent" in student and "added_percent" not in alone

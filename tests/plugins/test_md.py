@@ -19,11 +19,11 @@ from distill_openmm.topology import system_of, topology_of
 ETHANOL = from_smiles("CCO")
 
 
-def run(out: Path, temperature: float, **options) -> dict:
+def run(out: Path, temperature: float, timestep: float = 1.0) -> dict:
     (start,) = first_geometries(ETHANOL, 1, 0)
     return run_md(
-        load_student("tiny"), ETHANOL, start, out, temperature=temperature, steps=400, interval=50,
-        **options,
+        load_student("tiny"), ETHANOL, start, out, temperature=temperature,
+        picoseconds=400 * timestep / 1000, interval=50, timestep=timestep,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_energies_or_forces_that_are_no_numbers(tmp_path: Path, part: str) -> No
     student = load_student("ultra-tiny")
     student.state_dict()[part].fill_(float("nan"))
     (start,) = first_geometries(ETHANOL, 1, 0)
-    report = run_md(student, ETHANOL, start, tmp_path, steps=400, interval=50)
+    report = run_md(student, ETHANOL, start, tmp_path, picoseconds=0.4, interval=50)
     assert "coordinates or energies are no numbers" in report["broke_up"]
     assert report["steps"] < 400
     assert len(list(csv.DictReader((tmp_path / "md.csv").open()))) == report["steps"] // 50

@@ -1,0 +1,122 @@
+"""Which atoms of a topology are the student's, in a user's words."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from openmm import app
+
+from distill.engine_arguments import check_indices
+from distill.errors import DistillError
+
+WATER = ("HOH", "WAT", "H2O", "TIP3", "TIP", "SOL", "SPC", "OPC", "DOD")
+AMINO_ACIDS = (
+    "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE", "LEU", "LYS", "MET",
+    "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL", "HID", "HIE", "HIP", "CYX", "CYM", "ASH",
+    "GLH", "LYN", "ACE", "NME", "NHE", "NH2",
+)  # fmt: skip
+NUCLEOTIDES = tuple(
+    f"{d}{base}{end}" for d in ("", "D") for base in "ACGUT" for end in ("", "3", "5")
+)
+
+
+def select(topology: app.Topology, ml: str | Iterable[int]) -> list[int]:
+    """Indices of the atoms that ``ml`` names, in the topology's order.
+
+    ml: a residue's name ("LIG", "residue LIG", "residue name LIG"), its number as in the PDB file
+    ("12", "A:12", "residue number 12"), several of these with commas, or indices of atoms
+    ("atoms 0-11,15", or a list), counted from 0. Raises DistillError where there is no such
+    residue, with the names of those that there are, and where there are several.
+    """
+    if not isinstance(ml, str):
+        return checked(topology, check_indices("ml", ml))
+    words = " ".join(ml.split())
+    atoms = re.fullmatch(r"(?:(?:atoms?|index|indices) )?([\d ,-]+)", words, re.IGNORECASE)
+    if atoms and (not words[0].isdigit() or "-" in words or "," in words):
+        return checked(topology, numbers(atoms[1], ml))
+    rest = re.sub(r"^(residues?|resname|resid|resi) ", "", words, flags=re.IGNORECASE)
+    rest = re.sub(r"^(name|names|number|numbers|id) ", "", rest, flags=re.IGNORECASE)
+    if not rest:
+        raise DistillError(f"The student's atoms ('{ml}') are none; {hint(topology)}.")
+    chosen: list[int] = []
+    for word in re.split(r"[ ,]+", rest):
+        chosen += [atom.index for atom in one_residue(topology, word).atoms()]
+    return checked(topology, chosen)
+
+
+def one_residue(topology: app.Topology, word: str) -> app.topology.Residue:
+    """The residue of a name or a number; DistillError for none and for several."""
+    chain, _, number = word.rpartition(":")
+    residues = list(topology.residues())
+    found = [r for r in residues if r.name == word]
+    if not found and re.fullmatch(r"-?\d+", number):
+        found = [r for r in residues if r.id == number and chain in ("", r.chain.id)]
+    if not found:
+        found = [r for r in residues if r.name.lower() == word.lower()]
+    if not found:
+        raise DistillError(f"There is no residue {word}; {hint(topology)}.")
+    if len(found) > 1:
+        some = ", ".join(f"{r.name} {r.chain.id}:{r.id}" for r in found[:4])
+        more = ", ..." if len(found) > 4 else ""
+        raise DistillError(
+            f"There are {len(found)} residues {word} ({some}{more}); name one by its chain and "
+            f"number, such as '{found[0].chain.id}:{found[0].id}'."
+        )
+    return found[0]
+
+
+def hint(topology: app.Topology) -> str:
+    """Which residues a user may have meant: no water, no ions, no amino acids."""
+    others = uncommon(topology)
+    if not others:
+        return "all residues are water, ions, amino acids and nucleotides: name one by its number"
+    counts = Counter(r.name for r in others)
+    names = [f"{name} ({n} times)" if n > 1 else name for name, n in counts.most_common(8)]
+    return f"beside water, ions and amino acids there are {', '.join(names)}"
+
+
+def uncommon(topology: app.Topology) -> list[app.topology.Residue]:
+    """Residues that may be ligands."""
+    return [
+        r
+        for r in topology.residues()
+        if r.name not in WATER
+        and bare(r.name) not in AMINO_ACIDS
+        and r.name not in NUCLEOTIDES
+        and len(list(r.atoms())) > 1
+    ]
+
+
+def bare(name: str) -> str:
+    """Amber's name of an amino acid without its N or C of the chain's ends."""
+    return name[1:] if len(name) == 4 and name[0] in "NC" else name
+
+
+def numbers(text: str, ml: str) -> list[int]:
+    """0-11,15: twelve atoms and one."""
+    found: list[int] = []
+    for part in filter(None, re.split(r"[ ,]+", text)):
+        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if ends is None:
+            raise DistillError(f"'{part}' in '{ml}' are no atoms; write them as 0-11,15.")
+        first = int(ends[1])
+        last = int(ends[2] or first)
+        if last < first or last - first > 1_000_000:
+            raise DistillError(f"'{part}' in '{ml}' are no atoms; write the smaller number first.")
+        found += range(first, last + 1)
+    return found
+
+
+def checked(topology: app.Topology, atoms: Sequence[int]) -> list[int]:
+    """Sorted; DistillError for none, for those that are not there, and for one twice."""
+    count = topology.getNumAtoms()
+    if not atoms:
+        raise DistillError("The student has no atoms; choose at least one.")
+    if min(atoms) < 0 or max(atoms) >= count:
+        raise DistillError(
+            f"The student's atoms run from {min(atoms)} to {max(atoms)}, but there are atoms 0 to "
+            f"{count - 1}; choose among these."
+        )
+    if len(set(atoms)) != len(atoms):
+        raise DistillError("An atom is listed twice among the student's; list each once.")
+    return sorted(atoms)
