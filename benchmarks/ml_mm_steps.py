@@ -85,8 +85,8 @@ def table(result: dict) -> str:
         "| energy of the molecule by | hydrogens (Da) | step (fs) | vacuum: drift (meV/atom/ps) | fluctuation (meV/atom) | in water: drift | fluctuation |",  # noqa: E501
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    keys = {key.rsplit(" ", 1)[0]: None for key in result["runs"]}
-    for key in keys:
+    keys = {key.rsplit(" ", 1)[0] for key in result["runs"]}
+    for key in sorted(keys, key=lambda key: (not key.startswith(ALONE), key)):
         student, mass, step = key.rsplit(" ", 2)
         cells = []
         for where in ("vacuum", "water"):
