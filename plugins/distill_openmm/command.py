@@ -21,6 +21,7 @@ from distill.md.settings import MDSettings
 from distill.md.source import Source
 from distill.student.file import load_student, save_student
 from distill.whole import whole_file
+from distill_openmm.contexts import platform_for
 from distill_openmm.keep import SETUP, read_prepared, write_prepared
 from distill_openmm.picture import picture
 from distill_openmm.prepare import prepare
@@ -35,6 +36,7 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
     """MD of a student's, into the folder ``out``; the same call goes on where it was, also with
     more ``ps``."""
     loaded = load_student(student)
+    platform_for(settings.platform, alone=True)
     with sole_user(out):
         asked = {"student": student, "source": asdict(source), "settings": asdict(settings)}
         asked = json.loads(json.dumps(asked))
@@ -44,7 +46,7 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             if finished(out, settings):
                 console.print(f"{out} is complete: see {DONE} in it.")
                 return
-        elif any(path.name != LOG for path in out.iterdir()):
+        elif any(out.iterdir()):
             raise DistillError(f"{out} is not empty and holds no MD run; give another -o.")
         say = logger(out, console)
         if not (out / SETUP).is_file():
@@ -159,12 +161,17 @@ def tell(result: dict[str, Any], out: Path, say: Callable[[str], None]) -> None:
 
 
 def logger(out: Path, console: Console) -> Callable[[str], None]:
-    """Prints a line, and adds it to md.log with the time."""
+    """Prints a line, and adds it to md.log with the time; as soon as the folder holds a run, so
+    that a mistake leaves nothing."""
+    waiting: list[str] = []
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
-        with (out / LOG).open("a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        waiting.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        if (out / ASKED).is_file():
+            with (out / LOG).open("a") as file:
+                file.writelines(waiting)
+            waiting.clear()
 
     return say
 

@@ -1,0 +1,96 @@
+"""`distill md` from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from distill.cli import app
+
+
+def md(*words: object) -> tuple[int, str]:
+    """Exit code, and what it said on one line."""
+    result = CliRunner().invoke(app, ["md", *map(str, words)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_from_a_smiles_to_its_files(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = ("ultra-tiny", "CO", "-o", out, "--equilibrate", 0.1)
+    code, said = md(*asked, "--ps", 0.5)
+    assert code == 0, said
+    assert {path.name for path in out.iterdir()} == {
+        "topology.pdb", "trajectory.dcd", "md.csv", "md.json", "md.png", "md.log", "md-run.json",
+        "setup.json.gz", "student.safetensors", "checkpoint.npz",
+    }  # fmt: skip
+    report = json.loads((out / "md.json").read_text())
+    assert report["frames"] == 5 and report["picoseconds"] == 0.5
+    assert report["ns_per_day"] > 0 and report["frames_unlike_training"] == 0
+    assert 0 < report["mean_temperature"] < 1500
+
+    code, said = md(*asked, "--ps", 0.5)
+    assert code == 0 and "is complete" in said
+    code, said = md(*asked, "--ps", 0.8)
+    assert code == 0 and "Going on" in said
+    assert json.loads((out / "md.json").read_text())["frames"] == 8
+    once = tmp_path / "once"
+    md(*asked[:2], "-o", once, *asked[4:], "--ps", 0.8)
+    for name in ("trajectory.dcd", "md.csv", "topology.pdb"):
+        assert (once / name).read_bytes() == (out / name).read_bytes()
+
+    code, said = md(*asked, "--ps", 0.8, "--temperature", 310)
+    assert code == 2 and "holds another MD run (temperature is 300.0 there, 310.0 here)" in said
+    code, said = md("tiny", *asked[1:], "--ps", 0.8)
+    assert code == 2 and "student is 'ultra-tiny' there" in said
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ((), "Name a folder for the results"),
+        (("CO", "-o", "x", "--ps", 1, "--ns", 1), "--ps and --ns say the same"),
+        (("-o", "x"), "Name what shall be simulated"),
+        (("CO", "-o", "x", "--ensemble", "npt"), "no pressure without a box"),
+        (("CO", "-o", "x", "--platform", "Abacus"), "OpenMM has Reference"),
+        (("no such file.sdf", "-o", "x"), "no such file"),
+        (("C[Si](C)(C)C", "-o", "x"), "Si"),
+        (("CO.CO", "-o", "x"), "several fragments"),
+        (("drugs:test:2", "-o", "x"), "holds 2 molecules"),
+        (("tests", "-o", "x"), "not the folder of a `distill run`"),
+        (("CO", "--solvent", "beer", "-o", "x"), "--solvent is 'beer'"),
+    ],
+)
+def test_mistakes(words: tuple, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence, exit code 2, and nothing half written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").mkdir()
+    code, said = md("ultra-tiny", *words)
+    assert code == 2 and told in said
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    code, said = md("ultra-tiny", "CO", "-o", tmp_path)
+    assert code == 2 and "is not empty and holds no MD run" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_folder_of_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"settings": {"source": "CO", "charge": None}}))
+    code, said = md("ultra-tiny", run, "-o", tmp_path / "md", "--ps", 0.2, "--equilibrate", 0)
+    assert code == 0, said
+    assert json.loads((tmp_path / "md" / "md.json").read_text())["student_atoms"] == 6
+
+
+def test_a_run_that_breaks_up_says_so(tmp_path: Path) -> None:
+    code, said = md(
+        "ultra-tiny", "CO", "-o", tmp_path / "x", "--ps", 3, "--equilibrate", 0,
+        "--timestep", 5, "--hydrogen-mass", 1.008, "--temperature", 3000,
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads((tmp_path / "x" / "md.json").read_text())
+    assert "broke_up" in report and report["broke_up"].split(".")[0] in said
