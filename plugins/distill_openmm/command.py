@@ -30,6 +30,7 @@ from distill_openmm.summary import summary
 
 ASKED, DONE, LOG = "md-run.json", "md.json", "md.log"
 STUDENT = "student.safetensors"
+MAY_CHANGE = ("ps", "threads", "platform")
 
 
 def md(student: str, source: Source, settings: MDSettings, out: Path, console: Console) -> None:
@@ -102,11 +103,12 @@ def earlier(out: Path) -> dict[str, Any] | None:
 
 
 def check_same(out: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
-    """DistillError where something else was asked than before; more ps may be."""
+    """DistillError where something else was asked than before; ps, and on what it is computed, may
+    change."""
     pairs = [("student", before["student"], asked["student"])]
     for part in ("source", "settings"):
         for key, value in asked[part].items():
-            if key != "ps":
+            if key not in MAY_CHANGE:
                 pairs.append((key, before[part].get(key, value), value))
     for key, old, new in pairs:
         if old != new:
@@ -122,7 +124,7 @@ def finished(out: Path, settings: MDSettings) -> bool:
         found = json.loads((out / DONE).read_text())
     except (OSError, ValueError):
         return False
-    return bool(found.get("broke_up")) or found.get("steps", -1) >= settings.steps
+    return bool(found.get("ended")) or found.get("steps", -1) >= settings.steps
 
 
 def going_on(out: Path, settings: MDSettings, say: Callable[[str], None]) -> None:

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import openmm
 from numpy.typing import NDArray
 
 from distill.data.student_md import bonded_pairs, intact
+from distill.stop import ctrl_c_later
 from distill_openmm.contexts import Contexts
 
 Array = NDArray[np.float64]
@@ -29,12 +31,30 @@ def minimized(
     if prepared.system is not None and len(prepared.atoms) < len(positions):
         held = around(prepared.system, prepared.atoms)
         context = placed(contexts, held, positions, box)
-        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, AROUND)
+        descend(context, AROUND)
         positions = context.getState(positions=True).getPositions(asNumpy=True)._value
     contexts.forget()
     context = placed(contexts, contexts.system, positions, box)
     relax(context, numbers, ALONE, prepared.atoms)
     return np.asarray(context.getState(positions=True).getPositions(asNumpy=True)._value)
+
+
+class Stop(openmm.MinimizationReporter):
+    """Ends a minimization when there is something in the list ``came``."""
+
+    def __init__(self, came: list[int]):
+        super().__init__()
+        self.came = came
+
+    def report(self, iteration: int, x: Any, grad: Any, args: Any) -> bool:
+        """Called by OpenMM after each iteration."""
+        return bool(self.came)
+
+
+def descend(context: openmm.Context, iterations: int) -> None:
+    """OpenMM's minimization, which hears Ctrl-C."""
+    with ctrl_c_later() as came:
+        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations, Stop(came))
 
 
 def around(system: openmm.System, atoms: Sequence[int]) -> openmm.System:
@@ -75,7 +95,7 @@ def relax(
     start = before.getPositions(asNumpy=True)._value
     if not np.isfinite(before.getForces(asNumpy=True)._value).all():
         return False  # MD will say so
-    openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations)
+    descend(context, iterations)
     after = context.getState(positions=True, energy=True)
     end = after.getPositions(asNumpy=True)._value
     lower = after.getPotentialEnergy() <= before.getPotentialEnergy()

@@ -33,7 +33,7 @@ def picture(table: Path, png: Path, temperature: float) -> None:
             if label.startswith("Temperature"):
                 axes.axhline(temperature, color=GREY, linewidth=0.6, linestyle="--")
             if len(shown) > 1:
-                axes.legend(loc="upper right", ncols=2)
+                axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.96), ncols=2)
             axes.set_ylabel(label)
         rows[-1].set_xlabel("Time (ps)")
         with whole_file(png) as place:

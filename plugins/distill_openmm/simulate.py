@@ -49,8 +49,9 @@ class Progress:
 
 @dataclass(eq=False)
 class Kept:
-    """What a checkpoint holds beside the moment: the files' sizes, seconds of production, and what
-    the student was unlike to."""
+    """What a checkpoint holds beside the moment: the files' sizes; seconds and steps of production;
+    geometries looked at, and those unlike the training set; broke_up, a sentence, where the
+    molecule came apart; ended, where there are no numbers any more."""
 
     sizes: tuple[int, int, int] | None = None
     seconds: float = 0.0
@@ -59,6 +60,7 @@ class Kept:
     strange: int = 0
     atoms: dict[str, int] = field(default_factory=dict)
     broke_up: str = ""
+    ended: bool = False
 
 
 class Simulation:
@@ -86,8 +88,8 @@ class Simulation:
         elements = [atom.element for atom in prepared.topology.atoms()]
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])
         self.watch = Watch(student, self.numbers) if self._whole() else None
-        self.wrap = Wrap(molecules(system), prepared.atoms)
-        self.bonds: NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
+        self.wrap = None if prepared.box is None else Wrap(molecules(system), prepared.atoms)
+        self.bonds = bonded_pairs(self.numbers, np.asarray(prepared.positions)[prepared.atoms])
 
     def _whole(self) -> bool:
         """Whether no bond is cut between the student's atoms and others."""
@@ -129,24 +131,23 @@ class Simulation:
         end = 0
         for phase in phases[:-1]:
             begin, end = end, end + phase.steps
-            while moment.step < end and not kept.broke_up:
+            while moment.step < end and not kept.ended:
                 steps = min(settings.chunk - (moment.step - begin) % settings.chunk,
                             end - moment.step)  # fmt: skip
                 moment = self.quiet(moment, phase, steps, kept, total)
                 self.save(moment, kept)
-        self.bonds = bonded_pairs(self.numbers, self.of_student(moment))
         if self.watch is not None:
             self.watch.restore(kept)
         with Frames(
             self.out, self.prepared.topology, self.columns(), settings.timestep,
             settings.every_steps, kept.sizes,
         ) as frames:  # fmt: skip
-            while moment.step < total and not kept.broke_up and not over():
+            while moment.step < total and not kept.ended and not over():
                 done = moment.step - before
                 steps = min(settings.chunk - done % settings.chunk, total - moment.step)
                 moment = self.produce(moment, phases[-1], steps, frames, kept, before, total, over)
                 kept.sizes = frames.sizes()
-                if (moment.step - before) % settings.chunk == 0 and not kept.broke_up:
+                if (moment.step - before) % settings.chunk == 0 and not kept.ended:
                     self.save(moment, kept)
         return self.results(moment.step - before, kept)
 
@@ -271,7 +272,7 @@ class Simulation:
     def shown(self, positions: Array, box: Array | None) -> Array:
         """Positions to be written: of the topology's atoms, without link atoms; in a box around the
         student's."""
-        if box is not None:
+        if box is not None and self.wrap is not None:
             positions = self.wrap(positions, box)
         return positions[: self.prepared.topology.getNumAtoms()]
 
@@ -351,7 +352,7 @@ class Simulation:
                 "atoms_unlike_training": dict(Counter(kept.atoms).most_common(5)),
             }
         if kept.broke_up:
-            found["broke_up"] = kept.broke_up
+            found |= {"broke_up": kept.broke_up, "ended": kept.ended}
         return found
 
 
@@ -407,6 +408,7 @@ def broken(error: Exception | None, kept: Kept, steps: int) -> None:
     text = str(error).lower()
     if error is not None and "nan" not in text and "infinite" not in text:
         raise error
+    kept.ended = True
     kept.broke_up = (
         f"The MD ended after {steps:,} steps: coordinates or energies are no numbers any more. "
         "Take a shorter time step or a lower temperature, or train the student further."
