@@ -1,5 +1,6 @@
 """A ligand in its protein: Amber14, GAFF2 and, where wanted, water."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,10 +192,7 @@ def check_residues(topology: app.Topology, amber: app.ForceField, pdb: str) -> N
             if residue.name not in WATER and len(have) > 1:
                 unknown.append(label)
             continue
-        need = {
-            a.name for a in known[name].atoms if a.element is not None and a.element.symbol != "H"
-        }
-        lacking = sorted(need - have)
+        lacking = lacking_atoms(residue, known[name])
         outward = {a.name: 0 for a in residue.atoms()}
         for bond in residue.external_bonds():
             for atom in bond:
@@ -216,6 +214,20 @@ def check_residues(topology: app.Topology, amber: app.ForceField, pdb: str) -> N
             f"{pdb} is incomplete: {some} (atoms that the crystal does not show, or a gap in the "
             f"chain). {MENDED}."
         )
+
+
+def lacking_atoms(residue: app.topology.Residue, template: Any) -> list[str]:
+    """Names of the heavy atoms of a template that a residue has too few of, by their elements: not
+    every program gives an atom the same name."""
+    have = Counter(symbol(a) for a in residue.atoms())
+    need = Counter(symbol(a) for a in template.atoms if symbol(a) not in ("", "H"))
+    short = need - have
+    names = {a.name for a in residue.atoms()}
+    found = []
+    for element, count in short.items():
+        of_it = [a.name for a in template.atoms if symbol(a) == element and a.name not in names]
+        found += of_it[-count:]
+    return sorted(found)
 
 
 def add_hydrogens(

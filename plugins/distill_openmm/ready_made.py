@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 from distill.charge import nearly_whole
+from distill.data.molecules import Molecule
 from distill.engine_arguments import check_choice
 from distill.errors import DistillError, reason
 from distill_openmm.prepared import Prepared
 from distill_openmm.selection import select
+from distill_openmm.skeleton import mappings, skeleton, skeleton_of
 from distill_openmm.surroundings import (
     check_box,
     check_cutoff,
@@ -33,12 +35,14 @@ def from_amber(
     cutoff: float = 9.0,
     hydrogen_mass: float | None = None,
     solvent: str | None = None,
+    molecule: Molecule | None = None,
 ) -> Prepared:
     """A prmtop with its coordinates (inpcrd, rst7 or NetCDF restart): PME where it has a box.
 
     ml: the student's atoms, see :func:`distill_openmm.selection.select`. cutoff: Å, of
     Lennard-Jones, switched off over the last Å, and of PME. hydrogen_mass: Da. solvent: None,
-    "obc2" or "gbn2" (implicit, without a box). Raises DistillError for files that do not fit.
+    "obc2" or "gbn2" (implicit, without a box). molecule: what the student's atoms shall be, to be
+    checked. Raises DistillError for files that do not fit.
     """
     check_choice("solvent", solvent, IMPLICIT)
     check_cutoff(cutoff)
@@ -76,14 +80,16 @@ def from_amber(
         ) from error
     if vectors is not None:
         system.setDefaultPeriodicBoxVectors(*vectors)
-    return ready(topology, system, positions, atoms, vectors)
+    return ready(topology, system, positions, atoms, vectors, molecule)
 
 
-def from_system(xml: str | Path, pdb: str | Path, ml: str | Iterable[int]) -> Prepared:
+def from_system(
+    xml: str | Path, pdb: str | Path, ml: str | Iterable[int], *, molecule: Molecule | None = None
+) -> Prepared:
     """A System as OpenMM's XmlSerializer writes it, with a PDB (or mmCIF) file of its particles.
 
-    ml: see :func:`distill_openmm.selection.select`. The box is the System's. Raises DistillError
-    for files that do not fit.
+    ml: see :func:`distill_openmm.selection.select`. molecule: as in :func:`from_amber`. The box is
+    the System's. Raises DistillError for files that do not fit.
     """
     system = read(lambda file: openmm.XmlSerializer.deserialize(Path(file).read_text()), xml, "XML")
     if not isinstance(system, openmm.System):
@@ -108,7 +114,7 @@ def from_system(xml: str | Path, pdb: str | Path, ml: str | Iterable[int]) -> Pr
         rows = system.getDefaultPeriodicBoxVectors()
         vectors = [row.value_in_unit(unit.nanometer) for row in rows] * unit.nanometer
     topology.setPeriodicBoxVectors(vectors)
-    return ready(topology, system, positions, select(topology, ml), vectors)
+    return ready(topology, system, positions, select(topology, ml), vectors, molecule)
 
 
 def from_force_field(
@@ -118,11 +124,12 @@ def from_force_field(
     *,
     cutoff: float = 9.0,
     hydrogen_mass: float | None = None,
+    molecule: Molecule | None = None,
 ) -> Prepared:
     """A PDB (or mmCIF) file, complete as it is, with OpenMM's force-field files (XML).
 
-    ml, cutoff, hydrogen_mass: as in :func:`from_amber`. Raises DistillError where a residue has no
-    template.
+    ml, cutoff, hydrogen_mass, molecule: as in :func:`from_amber`. Raises DistillError where a
+    residue has no template.
     """
     check_cutoff(cutoff)
     check_hydrogen_mass(hydrogen_mass)
@@ -146,7 +153,7 @@ def from_force_field(
             f"The force-field files do not fit {pdb}: {reason(error)}; add the file that has it, "
             "or mend the PDB file."
         ) from error
-    return ready(topology, system, positions, atoms, vectors)
+    return ready(topology, system, positions, atoms, vectors, molecule)
 
 
 def ready(
@@ -155,10 +162,40 @@ def ready(
     positions: NDArray[np.float64],
     atoms: list[int],
     vectors: Any,
+    molecule: Molecule | None,
 ) -> Prepared:
     """What MD starts from."""
+    if molecule is not None:
+        check_like(topology, atoms, charge_of(system, atoms), molecule)
     box = None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom), dtype=float)
     return Prepared(topology, system, positions, atoms, box, charge_of(system, atoms))
+
+
+def check_like(
+    topology: app.Topology, atoms: list[int], charge: int | None, molecule: Molecule
+) -> None:
+    """DistillError where the chosen atoms are not those of ``molecule``, in whatever order."""
+    place = {index: k for k, index in enumerate(atoms)}
+    every = list(topology.atoms())
+    numbers = [0 if (e := every[i].element) is None else e.atomic_number for i in atoms]
+    bonds = [
+        (place[b.atom1.index], place[b.atom2.index])
+        for b in topology.bonds()
+        if b.atom1.index in place and b.atom2.index in place
+    ]
+    same = sorted(numbers) == sorted(molecule.numbers.tolist())
+    if same and molecule.rdmol is not None and bonds:
+        same = bool(mappings(skeleton_of(molecule.rdmol)[0], skeleton(numbers, bonds)))
+    if not same:
+        raise DistillError(
+            f"The student's {len(atoms)} atoms are not {molecule.name} ({len(molecule)} atoms): "
+            "elements or bonds differ; give the parameters of this molecule, or another selection."
+        )
+    if charge is not None and charge != molecule.charge:
+        raise DistillError(
+            f"The classical charges of the student's atoms add up to {charge:+d}, but "
+            f"{molecule.name} is {molecule.charge:+d}; give the parameters of this charge."
+        )
 
 
 def charge_of(system: openmm.System, atoms: Iterable[int]) -> int | None:

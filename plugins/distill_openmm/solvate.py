@@ -51,7 +51,7 @@ def solvate(
     molecule = one_molecule(molecule)
     where = start(molecule, positions)
     parameters = Ligand.of(molecule, where, charges, minutes, cache, say)
-    forcefield = force_field(around.files(), *parameters.files)
+    forcefield = force_field(around.files(protein=False), *parameters.files)
     model = app.Modeller(ligand_topology(molecule), where * 0.1 * unit.nanometer)
     named = {0: parameters.template}
     if solvent == "water":

@@ -68,11 +68,11 @@ class Surroundings:
         if whole(self.seed) is None:
             raise DistillError(f"seed is {self.seed!r}; give a whole number.")
 
-    def files(self) -> list[str]:
-        """Of OpenMM: Amber14 with its water and ions, and the implicit solvent."""
+    def files(self, protein: bool = True) -> list[str]:
+        """Of OpenMM: Amber14 (large) with its water and ions, and the implicit solvent."""
         water = [f"amber14/{self.water}.xml"]  # also has the ions
         implicit = [] if self.solvent in ("water", None) else [f"implicit/{self.solvent}.xml"]
-        return ["amber14-all.xml", *water, *implicit]
+        return [*(["amber14-all.xml"] if protein else []), *water, *implicit]
 
     def put(self, model: app.Modeller, forcefield: app.ForceField, named: dict[int, str]) -> None:
         """Adds water and ions to the solute in ``model``, where water is asked for.
@@ -196,7 +196,7 @@ def force_field(files: list[str], *more: Path) -> app.ForceField:
     """OpenMM's; DistillError for a file that is none."""
     try:
         return app.ForceField(*files, *map(str, more))
-    except (ValueError, OSError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # OpenMM's reader raises that itself
         raise DistillError(
             f"A force-field file cannot be read: {reason(error)}; check it."
         ) from error
