@@ -16,6 +16,8 @@ from distill.stop import ctrl_c_later
 PROGRAMS = ("antechamber", "sqm", "parmchk2", "tleap")
 EVERY = 5.0
 """Seconds between two lines of progress."""
+GONE = 3.0
+"""Seconds at most that killed programs are waited for."""
 
 
 class TooSlow(Exception):
@@ -91,9 +93,12 @@ def run(command: list[str], folder: Path, *, seconds: float, say: Say, what: str
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a leader of a process group, and the others of the group, at once."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
+    """Ends a process group, and waits until all of it is gone."""
+    until = time.monotonic() + GONE
+    while time.monotonic() < until:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            break
+        process.wait()
+        time.sleep(0.01)

@@ -68,8 +68,6 @@ def complex_in_water(
     protein = app.Modeller(topology, positions * 0.1 * unit.nanometer)
     if gone:
         protein.delete(gone)
-    elif not topology.getNumAtoms():
-        raise DistillError(f"{pdb} holds no atoms; give a protein.")
     notes += drop_waters(protein, where, molecule)
     check_clash(protein, where, molecule)
     amber = force_field(around.files())

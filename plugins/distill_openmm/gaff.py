@@ -8,7 +8,7 @@ Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). ABCG2: He, Man, Yang, Lee, Wang, 
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -23,8 +23,9 @@ from distill.cache import Say, cache_folder, locked
 from distill.charge import ROUNDED
 from distill.data.molecules import Molecule, quietly
 from distill.elements import symbols
+from distill.engine_arguments import is_number
 from distill.errors import DistillError
-from distill.whole import whole_file
+from distill.whole import disk_errors, whole_file
 from distill_openmm.amber_programs import Failed, TooSlow, check_installed, run
 from distill_openmm.mol2 import charges_of
 from distill_openmm.residue_template import template
@@ -36,8 +37,9 @@ QUANTUM = {"am1-bcc": "bcc", "abcg2": "abcg2"}
 """Methods for ``charges`` that begin with AM1, and antechamber's names of them."""
 METHODS = (*QUANTUM, "gasteiger")
 AM1 = "qm_theory='AM1', grms_tol=0.01, scfconv=1.d-10, ndiis_attempts=700,"
-"""antechamber's own but for grms_tol (0.0005 kcal/mol/Å there), after which most of the work is to
-turn methyl groups to and fro: the charges, which it rounds to 0.001 e, are the same within that."""
+"""antechamber's own but for grms_tol, 0.0005 kcal/mol/Å there, which is a multiple of the work,
+most of it to turn methyl groups to and fro. Charges are the same within 0.01 e (the tests see to
+that)."""
 
 
 def gaff_xml(
@@ -60,15 +62,24 @@ def gaff_xml(
     """
     check_molecule(molecule)
     method = check_charges(charges)
+    if not is_number(minutes) or not minutes > 0:
+        raise DistillError(f"minutes is {minutes!r}; give how long AM1 may take, 10 for example.")
     folder = (cache_folder() if cache is None else Path(cache)) / "gaff2"
     key = cache_key(molecule, method)
     file = folder / f"{key}.xml"
     if file.is_file():
         return file
     check_installed()
-    folder.mkdir(parents=True, exist_ok=True)
     busy = f"Another process makes the parameters of {molecule.name}; waiting for it"
-    with locked(folder / f"{key}.lock", say, busy):
+    with ExitStack() as stack:
+        stack.enter_context(disk_errors(file, "make room, or set DISTILL_CACHE to another folder"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DistillError(
+                f"The cache {folder.parent} is no folder; set DISTILL_CACHE to another."
+            ) from error
+        stack.enter_context(locked(folder / f"{key}.lock", say, busy))
         if file.is_file():
             return file
         work = folder / f"{key}.work"
