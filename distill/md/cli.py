@@ -90,7 +90,7 @@ def md(
     charges: Annotated[
         str,
         typer.Option(
-            help="Of the molecule in the force field: am1-bcc, gasteiger, or a MOL2 file."
+            help="Of the molecule in the force field: am1-bcc, abcg2, gasteiger, or a MOL2 file."
         ),
     ] = "am1-bcc",
     charge_minutes: Annotated[float, typer.Option(help="That AM1-BCC may take at most.")] = 10.0,

@@ -406,6 +406,11 @@ def molecules(system: openmm.System) -> Sequence[Sequence[int]]:
 def broken(error: Exception | None, kept: Kept, steps: int) -> None:
     """Notes that coordinates are no numbers any more; other errors are raised."""
     text = str(error).lower()
+    if "periodic box" in text and "cutoff" in text:
+        raise DistillError(
+            f"The box shrank below twice the cutoff after {steps:,} steps; give a larger box "
+            "(--padding), a shorter --cutoff, or --ensemble nvt."
+        ) from error
     if error is not None and "nan" not in text and "infinite" not in text:
         raise error
     kept.ended = True
