@@ -338,6 +338,7 @@ class Simulation:
             "ensemble": settings.ensemble,
             "atoms": self.contexts.system.getNumParticles(),
             "student_atoms": len(self.prepared.atoms),
+            "student_indices": list(self.prepared.atoms),
             "temperature_k": settings.temperature,
             "timestep_fs": settings.timestep,
             "steps": steps,

@@ -102,7 +102,8 @@ class Surroundings:
     def system(
         self, topology: app.Topology, forcefield: app.ForceField, named: dict[int, str]
     ) -> openmm.System:
-        """PME in a box; without one all pairs. Bonds of hydrogen, and waters, are rigid."""
+        """PME in a box; without one all pairs. Bonds of hydrogen, and waters, are rigid; they have
+        their terms all the same, which hold a molecule that ``mixed`` interpolates."""
         method: dict[str, Any] = {"nonbondedMethod": app.NoCutoff}
         if topology.getPeriodicBoxVectors() is not None:
             method = periodic(self.cutoff)
@@ -112,6 +113,7 @@ class Surroundings:
                 **method,
                 constraints=app.HBonds,
                 rigidWater=True,
+                flexibleConstraints=True,
                 hydrogenMass=self.hydrogen_mass,
                 residueTemplates=templates(topology, named),
             )

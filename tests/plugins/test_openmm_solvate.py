@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from distill.data.molecules import from_smiles
 from distill.errors import DistillError
 from distill_openmm import amber_programs
+from distill_openmm.mixed import mixed
 from distill_openmm.prepared import Prepared
 from distill_openmm.solvate import solvate
 
@@ -92,6 +93,20 @@ def test_it_runs(methanol: Prepared) -> None:
     energy = context.getState(energy=True).getPotentialEnergy()
     # bulk TIP3P has about -40 kJ/mol per molecule
     assert -60 < energy._value / residues(methanol)["HOH"] < -25
+
+
+def test_it_interpolates(methanol: Prepared) -> None:
+    """At 0 it is the force field's, whose constrained bonds have their terms."""
+    system = mixed("ultra-tiny", methanol, interpolate=True)
+    reference = openmm.Platform.getPlatform("Reference")
+    energies = []
+    for one in (system, methanol.system):
+        context = openmm.Context(one, openmm.VerletIntegrator(0.001), reference)
+        context.setPositions(0.1 * methanol.positions)
+        if one is system:
+            context.setParameter("lambda_interpolate", 0.0)
+        energies.append(context.getState(energy=True).getPotentialEnergy()._value)
+    assert energies[0] == pytest.approx(energies[1], rel=1e-5)
 
 
 def test_the_same_each_time(cache: Path) -> None:
