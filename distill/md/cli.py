@@ -19,10 +19,19 @@ LIGHT_STEP = 1.0
 
 
 def md(
-    student: Annotated[str, typer.Argument(help="A shipped student's name or a student file.")],
+    student: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped student's name, a student file, or the folder of a `distill run`."
+        ),
+    ],
     source: Annotated[
         str,
-        typer.Argument(help="A SMILES, a file of one molecule, or the folder of a `distill run`."),
+        typer.Argument(
+            help="A SMILES, a file of one molecule, or the folder of a `distill run`, which "
+            "STUDENT may be alone.",
+            show_default=False,
+        ),
     ] = "",
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")] = Path(),
     ps: Annotated[
@@ -134,7 +143,8 @@ def md(
 
     Example: `distill md tiny "CC(=O)Nc1ccc(O)cc1" --solvent water --ps 20 -o wet`
 
-    `distill md tiny paracetamol -o longer --ns 1` (the folder of a `distill run`)
+    `distill md paracetamol -o longer --ns 1` (the folder of a `distill run`: its student and its
+    molecule)
 
     `distill md tiny --complex protein.pdb --ligand ligand.sdf --ps 100 -o bound`
 
@@ -149,6 +159,10 @@ def md(
     from distill.md import MDSettings, Source
     from distill.student.file import SHIPPED
 
+    if os.path.isdir(student):
+        others = (source, complex_, prmtop, system, *force_field)
+        source = source if any(others) else student
+        student = student_in(student)
     names = (source, complex_, ligand, prmtop, inpcrd, system, pdb, charges)
     molecule, complex_, ligand, prmtop, inpcrd, system, pdb, charges = map(absolute, names)
     where = Source(
@@ -196,6 +210,14 @@ def md(
     )
     engine = md_engine()
     engine(from_root(student, SHIPPED), where, settings, out, Console())
+
+
+def student_in(folder: str) -> str:
+    """The student of a ``distill run`` or ``train``."""
+    file = Path(folder) / "student.safetensors"
+    if not file.is_file():
+        raise DistillError(f"{folder} holds no student.safetensors; give a student's name or file.")
+    return str(file)
 
 
 def absolute(given: str) -> str:

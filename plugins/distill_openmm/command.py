@@ -151,11 +151,11 @@ def tell(result: dict[str, Any], out: Path, say: Callable[[str], None]) -> None:
             f"Beware: in {strange} of {result['frames']} frames an atom was unlike all that the "
             "student has learned."
         )
-    density = result.get("density_g_per_cm3")
+    density, frames = result.get("density_g_per_cm3"), result["frames"]
     dense = "" if density is None else f", density {density:.4f} g/cm3"
     warm = result.get("mean_temperature")
     say(
-        f"{result['picoseconds']:g} ps, {result['frames']} frames at "
+        f"{result['picoseconds']:g} ps, {frames} frame{'s' * (frames != 1)} at "
         f"{result['ns_per_day']:.3g} ns/day; "
         + ("" if warm is None else f"mean temperature {warm:.1f} K{dense}. ")
         + f"All in {out}."

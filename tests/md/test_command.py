@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill.cli import app
+from distill.student import load_student, save_student
 
 
 def md(*words: object) -> tuple[int, str]:
@@ -81,9 +82,15 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"settings": {"source": "CO", "charge": None}}))
-    code, said = md("ultra-tiny", run, "-o", tmp_path / "md", "--ps", 0.2, "--equilibrate", 0)
-    assert code == 0, said
-    assert json.loads((tmp_path / "md" / "md.json").read_text())["student_atoms"] == 6
+    short = ("--ps", 0.2, "--equilibrate", 0)
+    code, said = md(run, "-o", tmp_path / "md", *short)
+    assert code == 2 and "holds no student.safetensors" in said
+    save_student(load_student("ultra-tiny"), run / "student.safetensors")
+    for number, words in enumerate([(run,), ("ultra-tiny", run), (run, "CO")]):
+        out = tmp_path / str(number)
+        code, said = md(*words, "-o", out, *short)
+        assert code == 0, said
+        assert json.loads((out / "md.json").read_text())["student_atoms"] == 6
 
 
 def test_a_run_that_breaks_up_says_so(tmp_path: Path) -> None:
