@@ -114,7 +114,11 @@ def md(
     ] = [],  # noqa: B006  (typer copies it)
     pdb: Annotated[str, typer.Option(help="A PDB file of everything.")] = "",
     ml: Annotated[
-        str, typer.Option(help="The student's atoms: a residue's name, or indices, 0-11,15.")
+        str,
+        typer.Option(
+            help="The student's atoms: residues by name (LIG) or chain and number (A:12), or atoms "
+            "counted from 0 (atoms 0-11,15)."
+        ),
     ] = "",
     charge: Annotated[int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")] = None,
     spin: Annotated[int | None, typer.Option(help="Multiplicity 2S+1 of coordinates.")] = None,
@@ -165,6 +169,8 @@ def md(
         student = student_in(student)
     names = (source, complex_, ligand, prmtop, inpcrd, system, pdb, charges)
     molecule, complex_, ligand, prmtop, inpcrd, system, pdb, charges = map(absolute, names)
+    if os.path.isdir(molecule) and not os.path.isfile(os.path.join(molecule, "run.json")):
+        molecule = source  # a SMILES whose results have its name
     where = Source(
         molecule=molecule,
         complex=complex_,

@@ -76,10 +76,14 @@ class MDSettings:
                 f"--timestep is {self.timestep:g} fs, and no bond of a student survives steps that "
                 "long; 0.5 to 2 fs are usual."
             )
-        if self.every_steps < 1 or self.steps < self.every_steps:
+        if self.every_steps < 1:
             raise DistillError(
-                f"{self.ps:g} ps hold no frame with one each {self.every:g} ps and steps of "
-                f"{self.timestep:g} fs; give more --ps, or a smaller --every (a step at least)."
+                f"--every is {self.every:g} ps, less than a step ({self.timestep:g} fs); give more."
+            )
+        if self.frames < 1:
+            raise DistillError(
+                f"{self.ps:g} ps hold no frame with one each {self.every:g} ps; give more --ps, or "
+                "a smaller --every."
             )
 
     def within(self, box: bool) -> "MDSettings":

@@ -8,6 +8,8 @@ from distill.errors import DistillError
 
 SOLVENTS = ("none", "water", "obc2", "gbn2")
 """The last two are implicit."""
+OF_WATER = ("water_model", "padding", "salt", "box")
+"""Settings that only a box of water has."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class Source:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise DistillError(f"{option(name)} is {getattr(self, name):g}; give more than 0.")
+        for name in OF_WATER if self.solvent != "water" else ():
+            if getattr(self, name) != getattr(Source, name):
+                raise DistillError(f"{option(name)} is for water; add --solvent water.")
         if not 0 <= self.salt < 10:
             raise DistillError(f"--salt is {self.salt:g} mol/l; give 0 or more, such as 0.15.")
 

@@ -21,11 +21,11 @@ from distill.md.settings import MDSettings
 from distill.md.source import Source
 from distill.student.file import load_student, save_student
 from distill.whole import whole_file
-from distill_openmm.contexts import platform_for
+from distill_openmm.contexts import Contexts, platform_for
 from distill_openmm.keep import SETUP, read_prepared, write_prepared
 from distill_openmm.picture import picture
 from distill_openmm.prepare import prepare
-from distill_openmm.simulate import CHECKPOINT, Progress, Simulation
+from distill_openmm.simulate import Progress, Simulation
 from distill_openmm.summary import summary
 
 ASKED, DONE, LOG = "md-run.json", "md.json", "md.log"
@@ -56,6 +56,7 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             loaded.check_elements(numbers_of(prepared))
             if prepared.charge is not None:
                 loaded.check_charge(prepared.charge)
+            Contexts(loaded, prepared, settings)  # what cannot be mixed shall leave no folder
             write_json(out / ASKED, asked)
             save_student(loaded, out / STUDENT)
             write_prepared(out, prepared)
@@ -69,13 +70,14 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         others = prepared.topology.getNumAtoms() - len(prepared.atoms)
         around = f" in {others:,} atoms of a force field" if others else " in vacuum"
         say(
-            f"{len(prepared.atoms)} atoms of the student's{around}; {settings.ps:g} ps of "
+            f"{len(prepared.atoms)} atoms of the student's{around}; "
+            f"{0.001 * settings.steps * settings.timestep:g} ps of "
             f"{settings.ensemble.upper()} at {settings.temperature:g} K, "
             f"{settings.timestep:g} fs a step."
         )
         with bar(console) as advance:
             simulation = Simulation(loaded, prepared, settings, out, Progress(say, advance))
-            going_on(out, settings, say)
+            going_on(simulation, settings, say)
             result = simulation.run()
         result |= summary(out / "md.csv")
         write_json(out / DONE, {**result, "student": student, "asked": asked})
@@ -127,14 +129,11 @@ def finished(out: Path, settings: MDSettings) -> bool:
     return bool(found.get("ended")) or found.get("steps", -1) >= settings.steps
 
 
-def going_on(out: Path, settings: MDSettings, say: Callable[[str], None]) -> None:
+def going_on(simulation: Simulation, settings: MDSettings, say: Callable[[str], None]) -> None:
     """Says so, when there is something to go on from."""
-    import numpy as np
-
-    file = out / CHECKPOINT
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as found:
-            step = int(found["step"])
+    moment, _ = simulation.load()
+    if moment is not None:
+        step = moment.step
         before = sum(phase.steps for phase in settings.phases()[:-1])
         done = 0.001 * settings.timestep * (step - before)
         where = f"{done:g} ps of production" if done >= 0 else "the equilibration"

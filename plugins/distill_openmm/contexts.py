@@ -63,8 +63,9 @@ class Contexts:
                 repartition(topology, self.system, mass, "hydrogen_mass")
         else:
             self.system = mixed(
-                student, prepared, precision=PRECISIONS[settings.precision], hydrogen_mass=mass
-            )
+                student, prepared, precision=PRECISIONS[settings.precision], hydrogen_mass=mass,
+                waters=True,
+            )  # fmt: skip
             computation = self.system.computation
         # frames are looked at instead: each step's would cost more, and warn in between
         computation.alarm = None

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,11 @@ from distill_openmm.prepared import Prepared
 from distill_openmm.topology import Isotope
 
 SETUP, SYSTEM = "setup.json.gz", "system.xml.gz"
+DAMAGED = (
+    OSError, EOFError, ValueError, KeyError, TypeError, IndexError, openmm.OpenMMException,
+    zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What readers raise for files that are."""
 
 
 def write_prepared(folder: Path, prepared: Prepared) -> None:
@@ -51,7 +58,7 @@ def read_prepared(folder: Path) -> Prepared:
             unpacked(kept["topology"], box), system, np.array(kept["positions"]), kept["atoms"],
             None if box is None else np.array(box), kept["charge"], tuple(kept["notes"]),
         )  # fmt: skip
-    except (OSError, EOFError, ValueError, KeyError, TypeError, openmm.OpenMMException) as error:
+    except DAMAGED as error:
         raise DistillError(
             f"{folder} is damaged ({error}); give another -o, which starts anew."
         ) from error

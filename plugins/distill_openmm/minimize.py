@@ -1,6 +1,7 @@
 """Minimization before MD, which undoes what went astray."""
 
 import copy
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from distill.data.student_md import bonded_pairs, intact
 from distill.stop import ctrl_c_later
 from distill_openmm.contexts import Contexts
+from distill_openmm.mixed import with_link_atoms
 
 Array = NDArray[np.float64]
 AROUND, ALONE = 500, 200
@@ -22,10 +24,10 @@ TOLERANCE = 10.0
 def minimized(
     contexts: Contexts, positions: Array, box: Array | None, numbers: NDArray[np.int64]
 ) -> Array:
-    """Positions (N, 3) in nm, minimized: first what is around the student's atoms, by the force
-    field, then everything.
+    """Positions (M, 3) in nm of the mixed System's particles, minimized: first what is around the
+    student's atoms, by the force field, then everything.
 
-    numbers: of the student's atoms.
+    positions: (N, 3) in nm, of the topology's atoms. numbers: of the student's atoms.
     """
     prepared = contexts.prepared
     if prepared.system is not None and len(prepared.atoms) < len(positions):
@@ -33,6 +35,8 @@ def minimized(
         context = placed(contexts, held, positions, box)
         descend(context, AROUND)
         positions = context.getState(positions=True).getPositions(asNumpy=True)._value
+    if contexts.system.getNumParticles() > len(positions):
+        _, positions = with_link_atoms(prepared.topology, contexts.system, positions)
     contexts.forget()
     context = placed(contexts, contexts.system, positions, box)
     relax(context, numbers, ALONE, prepared.atoms)
@@ -40,7 +44,8 @@ def minimized(
 
 
 class Stop(openmm.MinimizationReporter):
-    """Ends a minimization when there is something in the list ``came``."""
+    """Ends a minimization when Ctrl-C has come: when there is something in the list ``came``, or,
+    where no other thread takes it, when it waits."""
 
     def __init__(self, came: list[int]):
         super().__init__()
@@ -48,7 +53,7 @@ class Stop(openmm.MinimizationReporter):
 
     def report(self, iteration: int, x: Any, grad: Any, args: Any) -> bool:
         """Called by OpenMM after each iteration."""
-        return bool(self.came)
+        return bool(self.came) or signal.SIGINT in signal.sigpending()
 
 
 def descend(context: openmm.Context, iterations: int) -> None:

@@ -20,6 +20,10 @@ from distill_openmm.selection import select
 from distill_openmm.solvate import solvate
 from distill_openmm.topology import topology_of
 
+OPEN_SHELL = (
+    "{} has unpaired electrons: a student is right for it only if it was trained on labels of it."
+)
+
 
 def prepare(source: Source, student: Student, seed: int, say: Say) -> Prepared:
     """Builds what a run starts from. say: tells what takes long. Raises DistillError as
@@ -35,9 +39,10 @@ def prepare(source: Source, student: Student, seed: int, say: Say) -> Prepared:
         student.check_elements(molecule.numbers)
         student.check_charge(molecule.charge)
         start = first_geometries(molecule, 1, seed)[0]
-        if solvent is None:
-            return in_vacuum(molecule, start)
-        return solvate(molecule, start, **around)
+        made = in_vacuum(molecule, start) if solvent is None else solvate(molecule, start, **around)
+        if molecule.spin != 1:
+            made = replace(made, notes=(*made.notes, OPEN_SHELL.format(molecule.name)))
+        return made
     if source.complex:
         made = complex_in_water(
             source.complex, source.ligand, source.residue or None, ph=source.ph, **around
@@ -68,13 +73,21 @@ def one_molecule(source: Source) -> Molecule:
     given, charge, spin, largest = (
         source.molecule, source.charge, source.spin, source.largest_fragment,
     )  # fmt: skip
-    if Path(given).is_dir():
-        settings = of_run(Path(given))
+    folder = Path(given)
+    if (folder / "run.json").is_file():
+        settings = of_run(folder)
         given, charge, spin, largest = (
             settings["source"], settings.get("charge"), settings.get("spin"),
             settings.get("largest_fragment", False),
         )  # fmt: skip
-    found = read_molecules(given, charge=charge, spin=spin, largest_fragment=largest)
+    try:
+        found = read_molecules(given, charge=charge, spin=spin, largest_fragment=largest)
+    except DistillError as error:
+        if folder.is_dir():
+            raise DistillError(
+                f"{given} is not the folder of a `distill run`; give that, a SMILES or a file."
+            ) from error
+        raise
     if len(found) > 1:
         names = ", ".join(molecule.name for molecule in found[:5])
         raise DistillError(
@@ -89,8 +102,6 @@ def of_run(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / "run.json").read_text())["settings"]
         assert isinstance(found, dict) and "source" in found
-    except (OSError, ValueError, KeyError, AssertionError) as error:
-        raise DistillError(
-            f"{folder} is not the folder of a `distill run`; give that, a SMILES or a file."
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise DistillError(f"{folder / 'run.json'} is damaged; give a SMILES or a file.") from error
     return found

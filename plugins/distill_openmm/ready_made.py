@@ -14,6 +14,7 @@ from distill.data.molecules import Molecule
 from distill.engine_arguments import check_choice
 from distill.errors import DistillError, reason
 from distill_openmm.prepared import Prepared
+from distill_openmm.region import bonded_by_terms, constrained
 from distill_openmm.selection import select
 from distill_openmm.skeleton import mappings, skeleton, skeleton_of
 from distill_openmm.surroundings import (
@@ -23,6 +24,7 @@ from distill_openmm.surroundings import (
     force_field,
     periodic,
 )
+from distill_openmm.wrap import whole
 
 IMPLICIT = {None: None, "obc2": app.OBC2, "gbn2": app.GBn2}
 
@@ -164,10 +166,13 @@ def ready(
     vectors: Any,
     molecule: Molecule | None,
 ) -> Prepared:
-    """What MD starts from."""
+    """What MD starts from; molecules that the border of the box cut are whole again."""
     if molecule is not None:
         check_like(topology, atoms, charge_of(system, atoms), molecule)
     box = None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom), dtype=float)
+    if box is not None:
+        bonds = [(bond.atom1.index, bond.atom2.index) for bond in topology.bonds()]
+        positions = whole(positions, [*bonds, *constrained(system), *bonded_by_terms(system)], box)
     return Prepared(topology, system, positions, atoms, box, charge_of(system, atoms))
 
 

@@ -24,9 +24,9 @@ from distill.student.latent import Alarm, rms
 from distill.whole import disk_errors, whole_file
 from distill_openmm.contexts import Contexts, Moment, look, seed_of
 from distill_openmm.frames import COLUMNS, Frames
-from distill_openmm.groups import Group
+from distill_openmm.groups import BOLTZMANN, Group
+from distill_openmm.keep import DAMAGED
 from distill_openmm.minimize import minimized
-from distill_openmm.mixed import with_link_atoms
 from distill_openmm.prepared import Prepared
 from distill_openmm.wrap import Wrap
 
@@ -149,7 +149,7 @@ class Simulation:
                 kept.sizes = frames.sizes()
                 if (moment.step - before) % settings.chunk == 0 and not kept.ended:
                     self.save(moment, kept)
-        return self.results(moment.step - before, kept)
+        return self.results(max(0, moment.step - before), kept)
 
     def quiet(self, moment: Moment, phase: Phase, steps: int, kept: Kept, total: int) -> Moment:
         """Steps of which nothing is kept."""
@@ -157,7 +157,7 @@ class Simulation:
         try:
             self.step(integrator, steps, lambda n: self.tell(phase, moment.step + n, total, kept))
             after, _ = look(context, moment.step + steps, moment.box is not None)
-        except (openmm.OpenMMException, ValueError) as error:
+        except (openmm.OpenMMException, ValueError, DistillError) as error:
             broken(error, kept, moment.step)
             return moment
         if not np.isfinite(after.positions).all():
@@ -187,7 +187,7 @@ class Simulation:
                     context, moment.step + self.settings.every_steps, periodic, energy=True
                 )
                 self.write(frames, after, state, before)
-            except (openmm.OpenMMException, ValueError) as error:
+            except (openmm.OpenMMException, ValueError, DistillError) as error:
                 broken(error, kept, moment.step - before)
                 break
             moment = after
@@ -225,12 +225,8 @@ class Simulation:
         """Minimized, with velocities; topology.pdb is written."""
         prepared, settings = self.prepared, self.settings
         box = None if prepared.box is None else 0.1 * np.asarray(prepared.box)
-        x = 0.1 * np.asarray(prepared.positions)
-        system = self.contexts.system
-        if system.getNumParticles() > len(x):
-            _, x = with_link_atoms(prepared.topology, system, x)
         self.progress.say("Minimization.")
-        x = minimized(self.contexts, x, box, self.numbers)
+        x = minimized(self.contexts, 0.1 * np.asarray(prepared.positions), box, self.numbers)
         with whole_file(self.out / "topology.pdb") as place_, place_.open("w") as file:
             app.PDBFile.writeFile(prepared.topology, 10.0 * self.shown(x, box), file, keepIds=True)
         first = settings.phases()[0]
@@ -254,9 +250,7 @@ class Simulation:
             "time_ps": 0.001 * (moment.step - before) * self.settings.timestep,
             "potential_kj_per_mol": state.getPotentialEnergy()._value,
             "kinetic_kj_per_mol": state.getKineticEnergy()._value,
-            "temperature_k": self.everyone.temperature(moment.velocities),
-            "ligand_temperature_k": self.ligand.temperature(moment.velocities),
-            "rest_temperature_k": self.rest.temperature(moment.velocities),
+            **self.temperatures(moment, state.getKineticEnergy()._value),
         }
         x = moment.positions
         if not np.isfinite(x).all() or not np.isfinite(row["potential_kj_per_mol"]):
@@ -268,6 +262,26 @@ class Simulation:
             error, strange = self.watch(self.of_student(moment))
             row["uncertainty_ev_per_angstrom"], row["unlike_training"] = error, strange
         frames.write(self.shown(x, moment.box), moment.box, row)
+
+    def temperatures(self, moment: Moment, kinetic: float) -> dict[str, float | None]:
+        """In K, of all, of the student's atoms and of the rest.
+
+        kinetic: kJ/mol, of all. Verlet's velocities are half a step behind the positions, and
+        OpenMM knows what that means for the kinetic energy; the groups' are taken to the same.
+        """
+        everyone = self.everyone.temperature(moment.velocities)
+        on_time = 1.0
+        if everyone:
+            on_time = 2.0 * kinetic / (self.everyone.freedom * BOLTZMANN) / everyone
+        found = {}
+        for name, group in (
+            ("temperature_k", self.everyone),
+            ("ligand_temperature_k", self.ligand),
+            ("rest_temperature_k", self.rest),
+        ):
+            value = group.temperature(moment.velocities)
+            found[name] = None if value is None else on_time * value
+        return found
 
     def shown(self, positions: Array, box: Array | None) -> Array:
         """Positions to be written: of the topology's atoms, without link atoms; in a box around the
@@ -312,7 +326,7 @@ class Simulation:
                 box = file["box"] if len(file["box"]) else None
                 moment = Moment(int(file["step"]), file["positions"], file["velocities"], box)
                 kept = Kept(**json.loads(str(file["kept"])))
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except DAMAGED as error:
             raise DistillError(
                 f"{path} is damaged ({error}); give another -o, which starts anew."
             ) from error
@@ -412,7 +426,8 @@ def broken(error: Exception | None, kept: Kept, steps: int) -> None:
             f"The box shrank below twice the cutoff after {steps:,} steps; give a larger box "
             "(--padding), a shorter --cutoff, or --ensemble nvt."
         ) from error
-    if error is not None and "nan" not in text and "infinite" not in text:
+    lost = ("nan", "infinite", "not finite", "has flown away")
+    if error is not None and not any(word in text for word in lost):
         raise error
     kept.ended = True
     kept.broke_up = (

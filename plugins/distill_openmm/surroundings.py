@@ -1,5 +1,6 @@
 """What goes around a solute: water and ions in a box, implicit solvent, or nothing; its System."""
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,7 @@ class Surroundings:
             return
         where = np.array(model.positions.value_in_unit(unit.angstrom), dtype=np.float64)
         vectors = box_vectors(where, self.padding, self.box, 2 * self.cutoff * (1 + SHRINKS))
-        check_box(vectors, self.cutoff * (1.0 + SHRINKS), self.cutoff)
+        check_box(vectors, self.cutoff * (1.0 + SHRINKS), self.cutoff, self.padding)
         atoms = 100.0 * float(np.linalg.det(np.array([[*v] for v in vectors])))
         if atoms > MOST_ATOMS:
             raise DistillError(
@@ -156,13 +157,19 @@ def box_vectors(
     return [openmm.Vec3(*row) for row in 0.1 * width * cell]
 
 
-def check_box(vectors: Any, needed: float, cutoff: float) -> None:
-    """DistillError for a box (rows in nm) less wide than twice ``needed`` Å."""
+def check_box(vectors: Any, needed: float, cutoff: float, padding: float | None = None) -> None:
+    """DistillError for a box (rows in nm) less wide than twice ``needed`` Å; with a ``padding`` it
+    says which would do."""
     width = 10.0 * min(vectors[k][k] for k in range(3))
     if width < 2.0 * needed:
+        fix = "take a larger box"
+        if padding is not None:
+            longest = 10.0 * max(vectors[k][k] for k in range(3))
+            more = 0.5 * longest * (2.0 * needed / width - 1.0)
+            fix = f"give --padding {math.ceil(padding + more + 0.1)}"
         raise DistillError(
             f"The box is {width:.1f} Å wide, too little for a cutoff of {cutoff:g} Å, which needs "
-            f"{2 * needed:.1f} Å; give more --padding or a shorter --cutoff."
+            f"{2 * needed:.1f} Å; {fix} or a shorter --cutoff."
         )
 
 

@@ -1,6 +1,6 @@
-"""Frames to look at: whole molecules, around the one that matters."""
+"""Molecules in a box: whole, and around the one that matters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,5 +33,38 @@ class Wrap:
         for k in (2, 1, 0):
             images = np.round((away[:, k] + shift[:, k]) / box[k, k])
             shift -= images[:, None] * box[k]
+        # in a skewed box a neighbouring image may be nearer than that
+        near = np.array(list(np.ndindex(3, 3, 3))) - 1.0
+        images = (away + shift)[:, None] + near @ box
+        shift += (near @ box)[np.argmin((images**2).sum(-1), axis=1)]
         shift += 0.5 * box.sum(0) - middle
         return np.asarray(positions + shift[self.molecule])
+
+
+def whole(positions: Array, pairs: Iterable[tuple[int, int]], box: Array) -> Array:
+    """Positions (N, 3) with every molecule in one piece, which the border of the box may have cut.
+
+    pairs: of atoms that are bonded, each within half a box of the other; box (3, 3), rows as
+    vectors, in the unit of the positions. The first atom of a molecule stays.
+    """
+    found = positions.copy()
+    bonded: dict[int, list[int]] = {}
+    for i, j in pairs:
+        bonded.setdefault(i, []).append(j)
+        bonded.setdefault(j, []).append(i)
+    inverse = np.linalg.inv(box)
+    done: set[int] = set()
+    for first in sorted(bonded):
+        if first in done:
+            continue
+        done.add(first)
+        todo = [first]
+        while todo:
+            atom = todo.pop()
+            for other in bonded[atom]:
+                if other not in done:
+                    done.add(other)
+                    away = found[other] - found[atom]
+                    found[other] -= np.round(away @ inverse) @ box
+                    todo.append(other)
+    return found

@@ -39,7 +39,7 @@ def test_frames_are_whole(ps: float, every: float, timestep: float) -> None:
         ({"ps": 0}, "--ps"),
         ({"ps": float("nan")}, "--ps"),
         ({"ps": 0.05}, "no frame"),
-        ({"every": 1e-4}, "no frame"),
+        ({"every": 1e-4}, "less than a step"),
         ({"temperature": -1}, "--temperature"),
         ({"timestep": 20.0}, "--timestep"),
         ({"ensemble": "npat"}, "--ensemble"),
@@ -71,6 +71,9 @@ def test_what_makes_no_sense_is_refused(asked: dict, word: str) -> None:
         ({"prmtop": "x", "inpcrd": "y", "ml": "LIG", "solvent": "water"}, "brings its solvent"),
         ({"molecule": "CCO", "solvent": "water", "padding": -1.0}, "--padding"),
         ({"molecule": "CCO", "solvent": "water", "salt": -1.0}, "--salt"),
+        ({"molecule": "CCO", "salt": 0.15}, "--salt is for water"),
+        ({"molecule": "CCO", "solvent": "obc2", "box": "cube"}, "--box is for water"),
+        ({"prmtop": "x", "inpcrd": "y", "ml": "LIG", "padding": 8.0}, "--padding is for water"),
         ({"molecule": "CCO", "ml": "LIG"}, "--ml"),
     ],
 )

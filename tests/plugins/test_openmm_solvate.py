@@ -227,7 +227,7 @@ def test_open_stereochemistry_is_told(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"padding": 6.0}, r"wide, too little for a cutoff of 9 Å.*--padding or a shorter"),
+        ({"padding": 6.0}, r"wide, too little for a cutoff of 9 Å.*--padding 12 or a shorter"),
         ({"padding": 3000.0}, "padding is 3000"),
         ({"padding": 900.0}, "would hold about .* atoms; give a smaller padding"),
         ({"padding": float("nan")}, "padding is nan"),

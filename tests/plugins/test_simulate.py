@@ -26,7 +26,7 @@ from distill_openmm.prepare import in_vacuum
 from distill_openmm.prepared import Prepared
 from distill_openmm.simulate import Simulation
 from distill_openmm.summary import columns, summary
-from distill_openmm.wrap import Wrap
+from distill_openmm.wrap import Wrap, whole
 
 METHANOL = from_smiles("CO")
 START = first_geometries(METHANOL, 1, 0)[0]
@@ -206,9 +206,13 @@ def test_a_setup_comes_back_in_every_bit(tmp_path: Path) -> None:
     write_prepared(tmp_path / "heavy", heavy)
     masses = [a.element.mass._value for a in read_prepared(tmp_path / "heavy").topology.atoms()]
     assert masses == [a.element.mass._value for a in heavy.topology.atoms()]
-    (tmp_path / "setup.json.gz").write_bytes(b"nonsense")
-    with pytest.raises(DistillError, match="damaged"):
-        read_prepared(tmp_path)
+    zipped = (tmp_path / "setup.json.gz").read_bytes()
+    flipped = bytearray(zipped)
+    flipped[len(zipped) // 2] ^= 0xFF
+    for content in (b"nonsense", zipped[:-20], bytes(flipped)):
+        (tmp_path / "setup.json.gz").write_bytes(content)
+        with pytest.raises(DistillError, match="damaged"):
+            read_prepared(tmp_path)
 
 
 def test_molecules_are_wrapped_around_the_student() -> None:
@@ -226,7 +230,9 @@ def test_molecules_are_wrapped_around_the_student() -> None:
     cells = whole @ np.linalg.inv(box)
     np.testing.assert_allclose(cells, np.round(cells), atol=1e-9)
     away = wrapped.reshape(40, 3, 3).mean(1) - wrapped[:3].mean(0)
-    assert (np.abs(away) <= 0.5 * np.diag(box) + 1e-9).all()
+    cells = np.array(list(np.ndindex(5, 5, 5))) - 2.0
+    images = np.linalg.norm(away[:, None] + cells @ box, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(away, axis=-1), images.min(1), atol=1e-9)
 
 
 def test_seeds_and_platforms() -> None:
@@ -246,12 +252,51 @@ def test_damage_is_told(tmp_path: Path) -> None:
     (tmp_path / "md.csv").write_bytes((tmp_path / "md.csv").read_bytes()[:100])
     with pytest.raises(DistillError, match="shorter than at the last checkpoint"):
         simulate(tmp_path, prepared, settings(ps=2.0))
-    (tmp_path / "checkpoint.npz").write_bytes(b"x")
-    with pytest.raises(DistillError, match="damaged"):
-        simulate(tmp_path, prepared, settings(ps=2.0))
+    zipped = (tmp_path / "checkpoint.npz").read_bytes()
+    for content in (b"x", zipped[: len(zipped) // 2]):
+        (tmp_path / "checkpoint.npz").write_bytes(content)
+        with pytest.raises(DistillError, match="damaged"):
+            simulate(tmp_path, prepared, settings(ps=2.0))
 
 
 def test_the_report_is_json(tmp_path: Path) -> None:
     found = simulate(tmp_path, in_vacuum(METHANOL, START), settings())
     assert json.loads(json.dumps(found))["ensemble"] == "nvt"
     assert found["frames_unlike_training"] == 0
+
+
+def test_molecules_that_the_border_cut_are_whole_again() -> None:
+    rng = np.random.default_rng(1)
+    box = np.array([[30.0, 0, 0], [10.0, 28, 0], [10.0, 9, 25]])
+    chain = np.cumsum(rng.uniform(-1.5, 1.5, (30, 3)), axis=0)
+    pairs = [(k, k + 1) for k in range(14)] + [(k, k + 1) for k in range(15, 29)]
+    cut = chain + rng.integers(-1, 2, (30, 3)) @ box
+    found = whole(cut, pairs, box)
+    for first in (0, 15):
+        part = slice(first, first + 15)
+        np.testing.assert_allclose(found[part] - found[first], chain[part] - chain[first])
+        assert np.array_equal(found[first], cut[first])
+
+
+def test_a_cut_bond(tmp_path: Path) -> None:
+    """A side chain of a peptide in vacuum: a link atom that no file shows."""
+    pdb = app.PDBFile(str(Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"))
+    amber = app.ForceField("amber14-all.xml").createSystem(pdb.topology, constraints=app.HBonds)
+    names = {a.name: a.index for a in pdb.topology.atoms() if a.residue.name == "ALA"}
+    atoms = [names[name] for name in ("CB", "HB1", "HB2", "HB3")]
+    positions = pdb.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    prepared = Prepared(pdb.topology, amber, np.array(positions), atoms)
+    found = simulate(tmp_path, prepared, settings(platform="Reference"))
+    assert found["steps"] == 400 and "broke_up" not in found
+    assert found["atoms"] == pdb.topology.getNumAtoms() + 1
+    trajectory = mdtraj.load(tmp_path / "trajectory.dcd", top=str(tmp_path / "topology.pdb"))
+    assert trajectory.n_atoms == pdb.topology.getNumAtoms() and trajectory.n_frames == 4
+
+
+def test_an_atom_that_flies_away_ends_the_run(tmp_path: Path) -> None:
+    """The student cannot be asked about it; the folder says what happened."""
+    far = START.copy()
+    far[-1] += 1e6
+    found = simulate(tmp_path, in_vacuum(METHANOL, far), settings())
+    assert found["ended"] and "no numbers" in found["broke_up"] and found["steps"] == 0
+    json.dumps(found)
