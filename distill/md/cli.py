@@ -72,7 +72,9 @@ def md(
             show_default="water around a complex, else none",
         ),
     ] = None,
-    water_model: Annotated[str, typer.Option(help="tip3p, tip3pfb, spce or opc3.")] = "tip3p",
+    water_model: Annotated[
+        str, typer.Option(help="tip3p, tip3pfb, spce, opc3, opc, tip4pew, tip4pfb.")
+    ] = "tip3p",
     padding: Annotated[
         float | None,
         typer.Option(
@@ -127,7 +129,10 @@ def md(
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
     platform: Annotated[
-        str, typer.Option(help="OpenMM's: auto (the fastest), Reference, CPU, CUDA, OpenCL.")
+        str,
+        typer.Option(
+            help="OpenMM's: Reference, CPU, CUDA, OpenCL, or auto, the fastest (vacuum: Reference)."
+        ),
     ] = "auto",
     threads: Annotated[
         int,

@@ -118,7 +118,7 @@ class MDSettings:
         """Heating, equilibration, production."""
         before = round(1000.0 * self.equilibrate / self.timestep)
         pressure = self.ensemble == "npt"
-        heating = before // 10 if pressure else 0
+        heating = before // 10
         found = [
             Phase("Heating", heating, part * self.temperature, EARLY_FRICTION)
             for part in HEATING

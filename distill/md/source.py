@@ -92,6 +92,18 @@ class Source:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise DistillError(f"{option(name)} is {getattr(self, name):g}; give more than 0.")
+        if self.pdb and not (self.system or self.force_field):
+            raise DistillError("--pdb goes with --system or --force-field; a protein is --complex.")
+        if self.ph != Source.ph and not self.complex:
+            raise DistillError("--ph is for the hydrogens of a --complex; leave it out.")
+        if not self.molecule and (self.charge, self.spin, self.largest_fragment) != (
+            None,
+            None,
+            False,
+        ):
+            raise DistillError(
+                "--charge, --spin and --largest-fragment are of a molecule's file; leave them out."
+            )
         for name in OF_WATER if self.solvent != "water" else ():
             if getattr(self, name) != getattr(Source, name):
                 raise DistillError(f"{option(name)} is for water; add --solvent water.")

@@ -36,7 +36,10 @@ MAY_CHANGE = ("ps", "threads", "platform")
 def md(student: str, source: Source, settings: MDSettings, out: Path, console: Console) -> None:
     """MD of a student's, into the folder ``out``; the same call goes on where it was, also with
     more ``ps``."""
-    loaded = load_student(student)
+    if out.exists() and not out.is_dir():
+        raise DistillError(f"{out} is a file; give a folder for the results (-o).")
+    known = (out / STUDENT).is_file()  # the file that it came from may be gone
+    loaded = load_student(out / STUDENT if known else student)
     platform_for(settings.platform, alone=True)
     with sole_user(out):
         asked = {"student": student, "source": asdict(source), "settings": asdict(settings)}
@@ -62,15 +65,18 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             write_prepared(out, prepared)
         else:
             write_json(out / ASKED, asked)
+            (out / DONE).unlink(missing_ok=True)
         prepared = read_prepared(out)
         loaded = load_student(out / STUDENT)
         settings = settings.within(prepared.box is not None)
         for note in prepared.notes:
             say(note)
         others = prepared.topology.getNumAtoms() - len(prepared.atoms)
-        around = f" in {others:,} atoms of a force field" if others else " in vacuum"
+        around = " in vacuum" if prepared.system is None else " in implicit solvent"
+        if others:
+            around = f", {others:,} of a force field's"
         say(
-            f"{len(prepared.atoms)} atoms of the student's{around}; "
+            f"{len(prepared.atoms)} atoms are the student's{around}; "
             f"{0.001 * settings.steps * settings.timestep:g} ps of "
             f"{settings.ensemble.upper()} at {settings.temperature:g} K, "
             f"{settings.timestep:g} fs a step."
@@ -83,6 +89,8 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         write_json(out / DONE, {**result, "student": student, "asked": asked})
         picture(out / "md.csv", out / "md.png", settings.temperature)
         tell(result, out, say)
+        if result.get("ended"):
+            raise DistillError(result["broke_up"])
 
 
 def numbers_of(prepared: Any) -> list[int]:
@@ -142,7 +150,7 @@ def going_on(simulation: Simulation, settings: MDSettings, say: Callable[[str], 
 
 def tell(result: dict[str, Any], out: Path, say: Callable[[str], None]) -> None:
     """The last lines."""
-    if "broke_up" in result:
+    if "broke_up" in result and not result["ended"]:
         say(result["broke_up"])
     strange = result.get("frames_unlike_training")
     if strange:

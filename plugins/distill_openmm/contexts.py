@@ -17,6 +17,7 @@ from openmm import unit
 
 from distill.errors import DistillError, reason
 from distill.md.settings import MDSettings, Phase
+from distill.stop import ctrl_c_later
 from distill.student import Student
 from distill_openmm.masses import repartition
 from distill_openmm.mixed import mixed
@@ -118,7 +119,8 @@ def place(context: openmm.Context, moment: Moment) -> None:
 def look(context: openmm.Context, step: int, periodic: bool, **more: bool) -> tuple[Moment, Any]:
     """The moment that a Context is at, molecules unwrapped, and the State with what else was asked
     for."""
-    state = context.getState(positions=True, velocities=True, **more)
+    with ctrl_c_later():  # OpenMM would make an error of its own of it
+        state = context.getState(positions=True, velocities=True, **more)
     box = state.getPeriodicBoxVectors(asNumpy=True)._value if periodic else None
     return (
         Moment(

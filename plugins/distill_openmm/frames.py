@@ -46,8 +46,9 @@ class Frames:
         self.table = paths[1].open("a", newline="\n")
         if dcd:
             for place, number in ((FRAMES_AT, self.count), (STEP_AT, self.count * every)):
-                self.dcd.seek(place)
-                self.dcd.write(struct.pack("<i", number))
+                if number < 2**31:  # beyond it the header counts in another way
+                    self.dcd.seek(place)
+                    self.dcd.write(struct.pack("<i", number))
             self.dcd.flush()
         if not table:
             self.table.write(",".join(columns) + "\n")

@@ -73,7 +73,10 @@ def packed(topology: app.Topology) -> dict[str, Any]:
         "atoms": [
             [a.name, *element_of(a), a.residue.index, a.id] for a in topology.atoms()
         ],
-        "bonds": [[b.atom1.index, b.atom2.index, b.order] for b in topology.bonds()],
+        "bonds": [
+            [b.atom1.index, b.atom2.index, None if b.type is None else str(b.type), b.order]
+            for b in topology.bonds()
+        ],
     }  # fmt: skip
 
 
@@ -99,8 +102,9 @@ def unpacked(lists: dict[str, Any], box: Any = None) -> app.Topology:
         if mass is not None:
             element = Isotope(element, mass)
         atoms.append(topology.addAtom(name, element, residues[residue], label))
-    for i, j, order in lists["bonds"]:
-        topology.addBond(atoms[i], atoms[j], order=order)
+    for i, j, kind, order in lists["bonds"]:
+        type_ = None if kind is None else getattr(app.topology, kind)
+        topology.addBond(atoms[i], atoms[j], type=type_, order=order)
     if box is not None:
         topology.setPeriodicBoxVectors(0.1 * np.array(box) * unit.nanometer)
     return topology

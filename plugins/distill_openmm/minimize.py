@@ -2,6 +2,7 @@
 
 import copy
 import signal
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class Stop(openmm.MinimizationReporter):
 
     def report(self, iteration: int, x: Any, grad: Any, args: Any) -> bool:
         """Called by OpenMM after each iteration."""
+        time.sleep(1e-6)  # only then Python looks for signals
         return bool(self.came) or signal.SIGINT in signal.sigpending()
 
 
@@ -96,12 +98,14 @@ def relax(
     learned, there may be a hole that it falls into. numbers: of the student's atoms.
     """
     chosen = slice(None) if atoms is None else list(atoms)
-    before = context.getState(positions=True, energy=True, forces=True)
+    with ctrl_c_later():  # OpenMM would make an error of its own of it
+        before = context.getState(positions=True, energy=True, forces=True)
     start = before.getPositions(asNumpy=True)._value
     if not np.isfinite(before.getForces(asNumpy=True)._value).all():
         return False  # MD will say so
     descend(context, iterations)
-    after = context.getState(positions=True, energy=True)
+    with ctrl_c_later():
+        after = context.getState(positions=True, energy=True)
     end = after.getPositions(asNumpy=True)._value
     lower = after.getPotentialEnergy() <= before.getPotentialEnergy()
     if lower and np.isfinite(end).all():

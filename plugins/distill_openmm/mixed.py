@@ -176,7 +176,7 @@ def mixed(
     made.alarm = getattr(made, "alarm", None)
     made.computation = getattr(made, "computation", None)
     if hydrogen_mass is not None:
-        repartition(topology, made, hydrogen_mass, "hydrogen_mass", rigid_waters(topology, system))
+        repartition(topology, made, hydrogen_mass, "hydrogen_mass", rigid_waters(topology, made))
     return made
 
 

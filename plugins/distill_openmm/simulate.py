@@ -21,7 +21,7 @@ from distill.md.settings import MDSettings, Phase
 from distill.stop import ctrl_c_later
 from distill.student import Student
 from distill.student.latent import Alarm, rms
-from distill.whole import disk_errors, whole_file
+from distill.whole import disk_errors, sweep, whole_file
 from distill_openmm.contexts import Contexts, Moment, look, seed_of
 from distill_openmm.frames import COLUMNS, Frames
 from distill_openmm.groups import BOLTZMANN, Group
@@ -319,6 +319,8 @@ class Simulation:
     def load(self) -> tuple[Moment | None, Kept]:
         """The last checkpoint, or nothing yet."""
         path = self.out / CHECKPOINT
+        for name in (CHECKPOINT, "topology.pdb"):
+            sweep(self.out / name)  # what a kill left
         if not path.is_file():
             return None, Kept()
         try:

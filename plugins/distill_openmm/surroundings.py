@@ -17,9 +17,11 @@ from distill.engine_arguments import check_choice, is_number, whole
 from distill.errors import DistillError, reason
 
 SOLVENTS = ("water", "obc2", "gbn2", None)
-WATERS = {"tip3p": "tip3p", "tip3pfb": "tip3p", "spce": "spce", "opc3": "spce"}
+WATERS = {
+    "tip3p": "tip3p", "tip3pfb": "tip3p", "spce": "spce", "opc3": "spce", "opc": "tip4pew",
+    "tip4pew": "tip4pew", "tip4pfb": "tip4pew",
+}  # fmt: skip
 """Waters of amber14/NAME.xml, and the box of OpenMM's Modeller that is like them."""
-FOUR_SITES = ("opc", "tip4pew", "tip4pfb", "tip4p", "tip5p")
 UNIT_CELLS = {
     "dodecahedron": np.array([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0.5**0.5]]),
     "octahedron": np.array([[1, 0, 0], [1 / 3, 8**0.5 / 3, 0], [-1 / 3, 2**0.5 / 3, 6**0.5 / 3]]),
@@ -54,11 +56,6 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         check_choice("solvent", self.solvent, SOLVENTS)
-        if self.water in FOUR_SITES:
-            raise DistillError(
-                f"The water {self.water} has sites beside its atoms, which OpenMM-ML's mixed "
-                f"Systems do not take; take one of {', '.join(WATERS)}."
-            )
         check_choice("water", self.water, WATERS)
         check_choice("box", self.box, UNIT_CELLS)
         if self.padding is not None:

@@ -101,3 +101,27 @@ def test_a_run_that_breaks_up_says_so(tmp_path: Path) -> None:
     assert code == 0
     report = json.loads((tmp_path / "x" / "md.json").read_text())
     assert "broke_up" in report and report["broke_up"].split(".")[0] in said
+
+
+def test_a_folder_may_have_the_name_of_its_smiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("ultra-tiny", "CO", "-o", "CO", "--equilibrate", 0)
+    for ps in (0.2, 0.3):
+        code, said = md(*asked, "--ps", ps)
+        assert code == 0, said
+    (tmp_path / "afile").write_text("")
+    code, said = md("ultra-tiny", "CO", "-o", "afile")
+    assert code == 2 and "afile is a file" in said
+
+
+def test_the_student_may_be_gone(tmp_path: Path) -> None:
+    """The folder has its copy."""
+    file = tmp_path / "mine.safetensors"
+    save_student(load_student("ultra-tiny"), file)
+    asked = (file, "CO", "-o", tmp_path / "out", "--equilibrate", 0)
+    assert md(*asked, "--ps", 0.2)[0] == 0
+    file.unlink()
+    code, said = md(*asked, "--ps", 0.4)
+    assert code == 0, said

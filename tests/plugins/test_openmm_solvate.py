@@ -236,7 +236,7 @@ def test_open_stereochemistry_is_told(cache: Path) -> None:
         ({"salt": -0.1}, "salt is -0.1"),
         ({"hydrogen_mass": 12}, "hydrogen_mass is 12; give a number of Da, 1 to 4"),
         ({"box": "sphere"}, "box is 'sphere'"),
-        ({"water": "tip4pew"}, "tip4pew has sites beside its atoms.*tip3p"),
+        ({"water": "tip5p"}, "water is 'tip5p'"),
         ({"water": "tip3"}, "water is 'tip3'"),
         ({"solvent": "ethanol"}, "solvent is 'ethanol'"),
         ({"seed": 0.5}, "seed is 0.5"),
