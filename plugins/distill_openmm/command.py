@@ -129,12 +129,22 @@ def check_same(out: Path, before: dict[str, Any], asked: dict[str, Any]) -> None
 
 
 def finished(out: Path, settings: MDSettings) -> bool:
-    """Whether all that is asked is there."""
+    """Whether all that is asked is there; DistillError where a file of a finished run is not."""
     try:
         found = json.loads((out / DONE).read_text())
     except (OSError, ValueError):
         return False
-    return bool(found.get("ended")) or found.get("steps", -1) >= settings.steps
+    if not found.get("ended") and found.get("steps", -1) < settings.steps:
+        return False
+    frames, whole = found.get("frames"), True
+    for name in ("topology.pdb", "trajectory.dcd", "md.csv"):
+        whole = whole and (out / name).is_file()
+    if not whole or (out / "md.csv").read_text().count("\n") != 1 + frames:
+        raise DistillError(
+            f"{out} was finished, but topology.pdb, trajectory.dcd or md.csv in it is gone or cut; "
+            "give another -o."
+        )
+    return True
 
 
 def going_on(simulation: Simulation, settings: MDSettings, say: Callable[[str], None]) -> None:

@@ -32,6 +32,11 @@ def test_from_a_smiles_to_its_files(tmp_path: Path) -> None:
 
     code, said = md(*asked, "--ps", 0.5)
     assert code == 0 and "is complete" in said
+    for name in ("md.csv", "trajectory.dcd"):
+        (out / name).rename(tmp_path / name)
+        code, said = md(*asked, "--ps", 0.5)
+        assert code == 2 and "gone or cut" in said
+        (tmp_path / name).rename(out / name)
     code, said = md(*asked, "--ps", 0.8)
     assert code == 0 and "Going on" in said
     assert json.loads((out / "md.json").read_text())["frames"] == 8
