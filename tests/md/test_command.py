@@ -1,18 +1,25 @@
 """`distill md` from the command line."""
 
+import importlib.util
 import json
 from pathlib import Path
 
+import mdtraj
+import openmm
 import pytest
+from openmm import app, unit
+from rdkit import Chem
 from typer.testing import CliRunner
 
-from distill.cli import app
+from distill.cli import app as distill
+from distill.data.explore import first_geometries
+from distill.data.molecules import from_smiles
 from distill.student import load_student, save_student
 
 
 def md(*words: object) -> tuple[int, str]:
     """Exit code, and what it said on one line."""
-    result = CliRunner().invoke(app, ["md", *map(str, words)])
+    result = CliRunner().invoke(distill, ["md", *map(str, words)])
     return result.exit_code, " ".join(result.output.split())
 
 
@@ -130,3 +137,66 @@ def test_the_student_may_be_gone(tmp_path: Path) -> None:
     file.unlink()
     code, said = md(*asked, "--ps", 0.4)
     assert code == 0, said
+
+
+def in_openmmtools(folder: str) -> Path:
+    """Its data, without the package's own dependencies."""
+    spec = importlib.util.find_spec("openmmtools")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "data" / folder
+
+
+@pytest.mark.slow
+def test_ready_made_systems(tmp_path: Path) -> None:
+    """A guest in its host by Amber's files; a residue of a peptide by a System and by files of
+    OpenMM's; each has all of its atoms in the trajectory."""
+    short = ("--ps", 0.2, "--every", 0.1, "--equilibrate", 0.05, "--platform", "CPU")
+    cb7 = in_openmmtools("cb7-b2")
+    peptide = Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"
+    pdb = app.PDBFile(str(peptide))
+    system = app.ForceField("amber14-all.xml").createSystem(pdb.topology, constraints=app.HBonds)
+    (tmp_path / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
+    cases = {
+        "prmtop": (
+            "--prmtop", cb7 / "complex-vacuum.prmtop", "--inpcrd", cb7 / "complex-vacuum.inpcrd",
+            "--ml", "B2",
+        ),
+        "xml": ("--system", tmp_path / "system.xml", "--pdb", peptide, "--ml", "atoms 0-21"),
+        "files": ("--force-field", "amber14-all.xml", "--pdb", peptide, "--ml", "atoms 10-13"),
+    }  # fmt: skip
+    for name, words in cases.items():
+        code, said = md("ultra-tiny", *words, "-o", tmp_path / name, *short)
+        assert code == 0, said
+        found = json.loads((tmp_path / name / "md.json").read_text())
+        trajectory = mdtraj.load(
+            tmp_path / name / "trajectory.dcd", top=str(tmp_path / name / "topology.pdb")
+        )
+        assert trajectory.n_frames == found["frames"] == 2
+        assert found["student_atoms"] == {"prmtop": 30, "xml": 22, "files": 4}[name]
+    code, said = md("ultra-tiny", *cases["prmtop"][:-1], "LIG", "-o", tmp_path / "x", *short)
+    assert code == 2 and "no residue LIG" in said and "B2" in said
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_ligand_in_its_protein(tmp_path: Path) -> None:
+    """Methanol beside a capped alanine, from a PDB file and an SDF file, in implicit solvent."""
+    peptide = Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"
+    there = app.PDBFile(str(peptide)).getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    molecule = from_smiles("CO")
+    rdmol = Chem.Mol(molecule.rdmol)
+    where = first_geometries(molecule, 1, 0)[0]
+    where += [there[:, 0].max() + 4.0 - where[:, 0].min(), *(there.mean(0) - where.mean(0))[1:]]
+    conformer = Chem.Conformer(len(molecule))
+    conformer.SetPositions(where)
+    rdmol.RemoveAllConformers()
+    rdmol.AddConformer(conformer)
+    Chem.MolToMolFile(rdmol, str(tmp_path / "ligand.sdf"))
+    code, said = md(
+        "ultra-tiny", "--complex", peptide, "--ligand", tmp_path / "ligand.sdf", "--solvent",
+        "obc2", "-o", tmp_path / "out", "--ps", 0.2, "--every", 0.1, "--equilibrate", 0.1,
+    )  # fmt: skip
+    assert code == 0, said
+    found = json.loads((tmp_path / "out" / "md.json").read_text())
+    assert (found["student_atoms"], found["atoms"]) == (6, 28) and "broke_up" not in found
+    assert "density_g_per_cm3" not in found and found["ensemble"] == "nvt"
