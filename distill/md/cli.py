@@ -33,7 +33,9 @@ def md(
             show_default=False,
         ),
     ] = "",
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")] = Path(),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The folder for all results.", show_default=False)
+    ] = Path(),
     ps: Annotated[
         float | None, typer.Option(help="Picoseconds of production.", show_default="100")
     ] = None,
