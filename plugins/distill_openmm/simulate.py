@@ -125,6 +125,8 @@ class Simulation:
         if moment is None:
             moment = self.start()
             self.save(moment, kept)
+        elif not (self.out / "topology.pdb").is_file():
+            self.write_topology(moment.positions, moment.box)
         phases = settings.phases()
         before = sum(phase.steps for phase in phases[:-1])
         total = before + phases[-1].steps
@@ -227,13 +229,18 @@ class Simulation:
         box = None if prepared.box is None else 0.1 * np.asarray(prepared.box)
         self.progress.say("Minimization.")
         x = minimized(self.contexts, 0.1 * np.asarray(prepared.positions), box, self.numbers)
-        with whole_file(self.out / "topology.pdb") as place_, place_.open("w") as file:
-            app.PDBFile.writeFile(prepared.topology, 10.0 * self.shown(x, box), file, keepIds=True)
+        self.write_topology(x, box)
         first = settings.phases()[0]
         moment = Moment(0, x, np.zeros_like(x), box)
         context, _ = self.contexts.make(moment, first)
         context.setVelocitiesToTemperature(first.temperature, seed_of(settings.seed, 0, 3))
         return look(context, 0, box is not None)[0]
+
+    def write_topology(self, positions: Array, box: Array | None) -> None:
+        """topology.pdb."""
+        shown = 10.0 * self.shown(positions, box)
+        with whole_file(self.out / "topology.pdb") as place_, place_.open("w") as file:
+            app.PDBFile.writeFile(self.prepared.topology, shown, file, keepIds=True)
 
     def of_student(self, moment: Moment) -> Array:
         """Positions in Å of the student's atoms."""

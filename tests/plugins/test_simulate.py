@@ -120,6 +120,9 @@ def test_a_longer_run_does_a_partial_chunk_again(tmp_path: Path) -> None:
     simulate(whole, prepared, settings(ps=2.3))
     for ps in (0.3, 1.2, 2.3):
         simulate(parts, prepared, settings(ps=ps))
+        (parts / "topology.pdb").unlink()
+    simulate(parts, prepared, settings(ps=2.3))
+    assert mdtraj.load(str(parts / "topology.pdb")).n_atoms == 6
     assert files(whole) == files(parts)
     assert summary(parts / "md.csv")["frames"] == 23
 
