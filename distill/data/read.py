@@ -92,7 +92,8 @@ def _records(source: str, options: Options) -> Iterator[Record]:
     kind = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     reader = READERS.get(kind.suffix.lower())
     if reader is None:
-        if os.path.exists(source):  # unlike Path.exists, takes a SMILES of any length
+        # unlike Path.is_file, it takes a SMILES of any length; a folder may have the name of one
+        if os.path.exists(source) and not os.path.isdir(source):
             raise DistillError(f"{source}: unknown kind of file; give {', '.join(READERS)}.")
         yield _checked("", _from_line, source, None, options)
         return

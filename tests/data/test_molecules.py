@@ -191,3 +191,15 @@ def test_strange_bonds_keep_their_geometry(tmp_path: Path, comment: str) -> None
     assert np.array_equal(frames[0].positions, molecule.positions[0])
     assert len(frames) == 4
     assert {frame.source for frame in frames[1:]} <= {"displaced", "uff-md"}
+
+
+def test_a_folder_may_have_the_name_of_a_smiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`distill run CO -o CO` makes one, and goes on from it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CO", "data"):
+        (tmp_path / name).mkdir()
+    assert len(read_molecules("CO")[0]) == 6
+    with pytest.raises(DistillError, match="neither a file nor a valid SMILES"):
+        read_molecules("data")
