@@ -121,7 +121,6 @@ def test_peak_memory_is_the_childs_own(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_bench_in_water(tmp_path: Path) -> None:
     """Rows of the force field alone and of a student, in the same box."""
-    pytest.importorskip("openmm")
     out = tmp_path / "wet.json"
     command = ["bench", "--solvent", "-o", str(out), "--atoms", "1600", "--sizes", "ultra-tiny"]
     result = CliRunner().invoke(app, [*command, "--seconds", "0.1", "--device", "cpu"])

@@ -20,12 +20,12 @@ from distill_openmm.selection import select
 
 DIPEPTIDE = Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"
 SPEC = importlib.util.find_spec("openmmtools")
-DATA = Path(SPEC.submodule_search_locations[0]) / "data" if SPEC else Path("none")  # type: ignore[index]
+assert SPEC is not None and SPEC.submodule_search_locations, "openmmtools is not there"
+DATA = Path(SPEC.submodule_search_locations[0]) / "data"
 LYSOZYME = DATA / "T4-lysozyme-L99A-implicit"
 CB7 = DATA / "cb7-b2"
 VIOLOGEN = DATA / "cb7-viologen" / "leap"
 
-needs_data = pytest.mark.skipif(SPEC is None, reason="openmmtools' data are not there")
 needs_ambertools = pytest.mark.skipif(
     not amber_programs.shutil.which("sqm", path=amber_programs.search_path()),
     reason="AmberTools is not there",
@@ -248,7 +248,6 @@ def test_no_pdb(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@needs_data
 @needs_ambertools
 def test_lysozyme_in_water(cache: Path) -> None:
     """p-xylene by its own coordinates, the protein as Amber made it."""
@@ -273,7 +272,6 @@ def test_lysozyme_in_water(cache: Path) -> None:
 # ---------------------------------------------------------------------------- of others
 
 
-@needs_data
 def test_amber_without_a_box() -> None:
     made = from_amber(LYSOZYME / "complex.prmtop", LYSOZYME / "complex.crd", "TMP")
     assert made.atoms == list(range(2603, 2621)) and made.charge == 0 and made.box is None
@@ -284,7 +282,6 @@ def test_amber_without_a_box() -> None:
     assert energy(solvated) < energy(made) - 1000  # a charged protein's
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("folder", "ml", "atoms"), [(CB7, "B2", 30), (VIOLOGEN, "residue number 2", 58)]
 )
@@ -306,7 +303,6 @@ def test_amber_in_water(folder: Path, ml: str, atoms: int) -> None:
     assert made.charge == (0 if folder == CB7 else 2)
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -335,7 +331,6 @@ def test_bad_amber_files(options: dict, told: str) -> None:
         from_amber(**given)
 
 
-@needs_data
 def test_the_molecule_of_a_prmtop() -> None:
     """p-xylene, whatever the order of the atoms; its isomer is another."""
     files = LYSOZYME / "complex.prmtop", LYSOZYME / "complex.crd", "TMP"
