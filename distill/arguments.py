@@ -3,7 +3,7 @@
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,3 +84,10 @@ def check_workers(workers: int | None) -> None:
     """Refuses less than one worker."""
     if workers is not None and workers < 1:
         raise DistillError(f"--workers is {workers}; give 1 or more.")
+
+
+def from_root(given: str, names: Iterable[str] = ()) -> str:
+    """A file by its name from the root on, so that it is the same one from any folder; other words,
+    and those of ``names``, as they are."""
+    words = ("auto", "random", "none", *names)
+    return os.path.abspath(given) if given not in words and os.path.isfile(given) else given

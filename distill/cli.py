@@ -8,7 +8,6 @@ imported inside the commands, so that ``--help`` answers at once.
 import logging
 import os
 import sys
-from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,6 +21,7 @@ from distill.arguments import (
     check_new_file,
     check_room,
     check_workers,
+    from_root,
     key_values,
     numbers,
     torch_threads,
@@ -311,13 +311,6 @@ def run(
         assistant=from_root(assistant, SHIPPED),
     )
     run_all(settings, out, console=Console(), workers=workers, skip_bad=skip_bad)
-
-
-def from_root(given: str, names: Iterable[str] = ()) -> str:
-    """A file by its name from the root on, so that it is the same one from any folder; other words,
-    and those of ``names``, as they are."""
-    words = ("auto", "random", "none", *names)
-    return os.path.abspath(given) if given not in words and os.path.isfile(given) else given
 
 
 @app.command()

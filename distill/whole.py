@@ -1,12 +1,14 @@
 """Files that appear whole or not at all, and what a disk says when it refuses."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from distill.errors import DistillError
 
@@ -37,6 +39,12 @@ def whole_file(path: str | Path, fix: str = FIX) -> Iterator[Path]:
             yield place
             os.chmod(place, 0o644)
             replace_safely(place, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    with whole_file(path) as place:
+        place.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def replace_safely(temporary: Path, path: Path) -> None:

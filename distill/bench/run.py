@@ -1,7 +1,6 @@
 """All rows of a benchmark, into a JSON file, a table and a figure."""
 
 import json
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from distill.bench.report import plot, table
 from distill.bench.roofline import peaks
 from distill.errors import DistillError
 from distill.evaluate.report import provenance
+from distill.plugins import of_openmm
 from distill.student.file import student_path
 
 TORCH_AT_MOST = 1000
@@ -66,17 +66,13 @@ def bench_solvent(
     """The same of a drug in water, through OpenMM; a step is 2 fs there."""
     for size in sizes:
         student_path(size)
-    found = list(entry_points(group="distill.bench.solvent"))
-    if not found:
-        raise DistillError(
-            "The OpenMM plugin is not installed; `pip install 'mlff-distiller[solvent]'`."
-        )
+    rows_of = of_openmm("distill.bench.solvent", "`--solvent` needs OpenMM", "solvent")
     place = provenance()
     result = {key: place[key] for key in ("date", "machine", "versions")}
     console.print(result)
     rows: list[dict[str, object]] = []
     with console.status("") as status:
-        for row in found[0].load()(sizes, atoms, threads, devices, seconds, status.update):
+        for row in rows_of(sizes, atoms, threads, devices, seconds, status.update):
             rows.append(row)
             out.write_text(json.dumps({**result, "rows": rows}, indent=2) + "\n")
     console.print(table(rows))

@@ -1,15 +1,15 @@
 """The command ``distill md``."""
 
 import os
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from distill.arguments import check_room
+from distill.arguments import check_room, from_root
 from distill.errors import DistillError
+from distill.plugins import of_openmm
 
 IN_VACUUM = {"timestep": 1.0, "every": 0.1, "equilibrate": 1.0}
 WITH_OTHERS = {"timestep": 2.0, "every": 0.5, "equilibrate": 10.0}
@@ -166,7 +166,6 @@ def md(
     if ps is not None and ns is not None:
         raise DistillError("--ps and --ns say the same; give one of them.")
     check_room(out)
-    from distill.cli import from_root
     from distill.md import MDSettings, Source
     from distill.student.file import SHIPPED
 
@@ -174,20 +173,18 @@ def md(
         others = (source, complex_, prmtop, system, *force_field)
         source = source if any(others) else student
         student = student_in(student)
-    names = (source, complex_, ligand, prmtop, inpcrd, system, pdb, charges)
-    molecule, complex_, ligand, prmtop, inpcrd, system, pdb, charges = map(absolute, names)
-    if os.path.isdir(molecule) and not os.path.isfile(os.path.join(molecule, "run.json")):
-        molecule = source  # a SMILES whose results have its name
+    if os.path.isfile(os.path.join(source, "run.json")):
+        source = os.path.abspath(source)
     where = Source(
-        molecule=molecule,
-        complex=complex_,
-        ligand=ligand,
+        molecule=from_root(source),
+        complex=from_root(complex_),
+        ligand=from_root(ligand),
         residue=residue,
-        prmtop=prmtop,
-        inpcrd=inpcrd,
-        system=system,
-        force_field=tuple(map(absolute, force_field)),
-        pdb=pdb,
+        prmtop=from_root(prmtop),
+        inpcrd=from_root(inpcrd),
+        system=from_root(system),
+        force_field=tuple(map(from_root, force_field)),
+        pdb=from_root(pdb),
         ml=ml,
         solvent=solvent or ("water" if complex_ else "none"),
         water_model=water_model,
@@ -196,7 +193,7 @@ def md(
         box=box,
         cutoff=cutoff,
         ph=ph,
-        charges=charges,
+        charges=from_root(charges),
         charge_minutes=charge_minutes,
         charge=charge,
         spin=spin,
@@ -221,7 +218,7 @@ def md(
         threads=threads,
         precision=precision,
     )
-    engine = md_engine()
+    engine = of_openmm("distill.md", "`distill md` needs OpenMM")
     engine(from_root(student, SHIPPED), where, settings, out, Console())
 
 
@@ -231,23 +228,3 @@ def student_in(folder: str) -> str:
     if not file.is_file():
         raise DistillError(f"{folder} holds no student.safetensors; give a student's name or file.")
     return str(file)
-
-
-def absolute(given: str) -> str:
-    """A file or folder by its name from the root on; other words as they are."""
-    return os.path.abspath(given) if given and os.path.exists(given) else given
-
-
-def md_engine():  # type: ignore[no-untyped-def]
-    """The MD engine that a plugin has registered."""
-    for entry in entry_points(group="distill.md", name="openmm"):
-        try:
-            return entry.load()
-        except ImportError as error:
-            raise DistillError(
-                f"`distill md` needs OpenMM, which cannot be imported ({error}); "
-                "`pip install 'mlff-distiller[openmm]'`."
-            ) from error
-    raise DistillError(
-        "The OpenMM plugin is not installed; `pip install 'mlff-distiller[openmm]'`."
-    )

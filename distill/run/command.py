@@ -9,12 +9,13 @@ from rich.console import Console
 from distill.data.sampling import Sampling, not_as_asked
 from distill.evaluate import HEADLINE
 from distill.lock import sole_user
+from distill.plugins import of_openmm
 from distill.run.check import held_out_check
 from distill.run.few import refit_uncertainty
 from distill.run.folder import Clock, RunFolder, write_json
 from distill.run.job import Job
 from distill.run.labels import failures, gather_parts, label_files, merge_files
-from distill.run.md import Engine, md_engine, run_md
+from distill.run.md import Engine, run_md
 from distill.run.molecules import read_series
 from distill.run.report import results, shown
 from distill.run.settings import RunSettings
@@ -38,7 +39,8 @@ def run(
 
     skip_bad: goes on without the molecules that cannot be used.
     """
-    engine = md_engine()
+    # found first, so that nothing is lost later
+    engine: Engine = of_openmm("distill.engines", "`distill run` ends with MD in OpenMM")
     student, origin = starting_student(settings)
     if settings.assistant not in (AUTO, NONE):
         load_student(settings.assistant)  # a wrong name is told now

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distill.errors import DistillError
 from distill.run.settings import RunSettings
-from distill.whole import whole_file
+from distill.whole import write_json
 
 WRITE_EVERY = 5.0
 """Seconds between two writings of the time that a run has taken: a kill loses no more of it."""
@@ -134,9 +134,3 @@ def same(found: Any, wanted: Any) -> bool:
     if found == wanted or not (isinstance(found, str) and isinstance(wanted, str)):
         return bool(found == wanted)
     return os.path.isfile(wanted) and os.path.abspath(found) == wanted
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    with whole_file(path) as place:
-        place.write_text(json.dumps(value, indent=2) + "\n")

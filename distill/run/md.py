@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 from rich.console import Console
@@ -60,22 +59,6 @@ def run_md(job: Job, student: Student, engine: Engine) -> list[dict[str, Any]]:
                 "of the MD an atom was unlike all that the student has learned."
             )
     return [done[molecule.name] for molecule in job.series.molecules]
-
-
-def md_engine() -> Engine:
-    """The MD engine that a plugin has registered; found first, so that nothing is lost later."""
-    for entry in entry_points(group="distill.engines", name="openmm"):
-        try:
-            found: Engine = entry.load()
-        except ImportError as error:
-            raise DistillError(
-                f"`distill run` ends with MD in OpenMM, which cannot be imported ({error}); "
-                "`pip install 'mlff-distiller[openmm]'`."
-            ) from error
-        return found
-    raise DistillError(
-        "The OpenMM plugin is not installed; `pip install 'mlff-distiller[openmm]'`."
-    )
 
 
 @contextmanager

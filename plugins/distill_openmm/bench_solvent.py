@@ -1,5 +1,6 @@
 """``distill bench --solvent``: a drug in water, by the force field alone and with each student."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -7,21 +8,22 @@ from typing import Any
 import numpy as np
 import openmm
 
+from distill.bench.measure import NO_DEVICE, ROUNDS
 from distill.bench.systems import PARACETAMOL
 from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
 from distill.student.file import load_student
-from distill_openmm.contexts import PROPERTIES, platform_for, works
+from distill_openmm.contexts import context_on, platform_for, platforms, works
 from distill_openmm.masses import repartition
 from distill_openmm.mixed import mixed, rigid_waters
 from distill_openmm.prepared import Prepared
 from distill_openmm.solvate import solvate
+from distill_openmm.surroundings import radius
 
 STEP = 2.0
 """fs."""
 HYDROGEN = 3.0
 """Da."""
-ROUNDS = 7
 DENSITY = 0.1
 """Atoms of water in a cubic Å."""
 MM = "none"
@@ -38,35 +40,27 @@ def rows(
     slows all of them; ``added_percent`` is the median of what a student's round takes more than
     the force field's round beside it. seconds: of a row's rounds together, about.
     """
-    platforms = ["CPU"] if "cpu" in devices else []
+    names = ["CPU"] if "cpu" in devices else []
     if "cuda" in devices:
-        cuda = [p for p in platform_names() if p == "CUDA" and works(platform_for(p, False))]
-        platforms += cuda
-        if not cuda:
-            yield {"engine": "openmm-cuda", "size": "", "note": "not measured: no device"}
+        if any(one.getName() == "CUDA" and works(one) for one in platforms()):
+            names.append("CUDA")
+        else:
+            yield {"engine": "openmm-cuda", "size": "", "note": NO_DEVICE}
     for count in atoms:
         say(f"A box of {count:,} atoms")
         prepared = box_of(count, say)
-        for platform in platforms:
+        for platform in names:
             for number in threads if platform == "CPU" else (1,):
                 say(f"{count:,} atoms, {platform}, {number} threads")
                 yield from timed(prepared, sizes, platform, number, seconds)
-
-
-def platform_names() -> list[str]:
-    """Of OpenMM's platforms that are installed."""
-    count = openmm.Platform.getNumPlatforms()
-    return [openmm.Platform.getPlatform(k).getName() for k in range(count)]
 
 
 def box_of(atoms: int, say: Callable[[str], None]) -> Prepared:
     """Paracetamol in water, with about so many atoms in all."""
     drug = from_smiles(PARACETAMOL)
     start = first_geometries(drug, 1, 0)[0]
-    middle = 0.5 * (start.min(0) + start.max(0))
-    radius = float(np.linalg.norm(start - middle, axis=1).max())
     width = float((atoms / DENSITY / 0.5**0.5) ** (1 / 3))  # of a rhombic dodecahedron
-    return solvate(drug, start, padding=0.5 * width - radius, say=say)
+    return solvate(drug, start, padding=0.5 * width - radius(start), say=say)
 
 
 def timed(
@@ -104,8 +98,7 @@ def context_of(
 ) -> tuple[openmm.Context, openmm.Integrator]:
     """A Context at 300 K after a short relaxation; size None is the force field alone."""
     if size is None:
-        text = openmm.XmlSerializer.serialize(prepared.system)
-        system = openmm.XmlSerializer.deserialize(text)
+        system = copy.deepcopy(prepared.system)
         rigid = rigid_waters(prepared.topology, system)
         repartition(prepared.topology, system, HYDROGEN, "hydrogen_mass", rigid)
     else:
@@ -115,10 +108,7 @@ def context_of(
             system.computation.alarm = None  # as `distill md` does it
     integrator = openmm.LangevinMiddleIntegrator(300, 5.0, 0.001 * STEP)
     integrator.setRandomNumberSeed(1)
-    properties = dict(PROPERTIES.get(platform, {}))
-    if platform == "CPU":
-        properties["Threads"] = str(threads)
-    context = openmm.Context(system, integrator, platform_for(platform, False), properties)
+    context = context_on(platform_for(platform, False), system, integrator, threads)
     context.setPositions(0.1 * prepared.positions)
     openmm.LocalEnergyMinimizer.minimize(context, 10.0, 50)
     context.setVelocitiesToTemperature(300, 1)

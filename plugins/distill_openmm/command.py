@@ -20,7 +20,7 @@ from distill.lock import sole_user
 from distill.md.settings import MDSettings
 from distill.md.source import Source
 from distill.student.file import load_student, save_student
-from distill.whole import whole_file
+from distill.whole import write_json
 from distill_openmm.contexts import Contexts, platform_for
 from distill_openmm.keep import SETUP, read_prepared, write_prepared
 from distill_openmm.picture import picture
@@ -55,11 +55,8 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         say = logger(out, console)
         if not (out / SETUP).is_file():
             prepared = prepare(source, loaded, settings.seed, say)
-            settings.within(prepared.box is not None)
-            loaded.check_elements(numbers_of(prepared))
-            if prepared.charge is not None:
-                loaded.check_charge(prepared.charge)
-            Contexts(loaded, prepared, settings)  # what cannot be mixed shall leave no folder
+            # what cannot be run shall leave no folder
+            Contexts(loaded, prepared, settings.within(prepared.box is not None))
             write_json(out / ASKED, asked)
             save_student(loaded, out / STUDENT)
             write_prepared(out, prepared)
@@ -83,7 +80,6 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         )
         with bar(console) as advance:
             simulation = Simulation(loaded, prepared, settings, out, Progress(say, advance))
-            going_on(simulation, settings, say)
             result = simulation.run()
         result |= summary(out / "md.csv")
         write_json(out / DONE, {**result, "student": student, "asked": asked})
@@ -91,12 +87,6 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         tell(result, out, say)
         if result.get("ended"):
             raise DistillError(result["broke_up"])
-
-
-def numbers_of(prepared: Any) -> list[int]:
-    """Atomic numbers of the student's atoms."""
-    elements = [atom.element for atom in prepared.topology.atoms()]
-    return [0 if elements[k] is None else elements[k].atomic_number for k in prepared.atoms]
 
 
 def earlier(out: Path) -> dict[str, Any] | None:
@@ -136,26 +126,14 @@ def finished(out: Path, settings: MDSettings) -> bool:
         return False
     if not found.get("ended") and found.get("steps", -1) < settings.steps:
         return False
-    frames, whole = found.get("frames"), True
-    for name in ("topology.pdb", "trajectory.dcd", "md.csv"):
-        whole = whole and (out / name).is_file()
-    if not whole or (out / "md.csv").read_text().count("\n") != 1 + frames:
+    files = [out / name for name in ("topology.pdb", "trajectory.dcd", "md.csv")]
+    whole = all(file.is_file() for file in files)
+    if not whole or files[-1].read_text().count("\n") != 1 + found["frames"]:
         raise DistillError(
             f"{out} was finished, but topology.pdb, trajectory.dcd or md.csv in it is gone or cut; "
             "give another -o."
         )
     return True
-
-
-def going_on(simulation: Simulation, settings: MDSettings, say: Callable[[str], None]) -> None:
-    """Says so, when there is something to go on from."""
-    moment, _ = simulation.load()
-    if moment is not None:
-        step = moment.step
-        before = sum(phase.steps for phase in settings.phases()[:-1])
-        done = 0.001 * settings.timestep * (step - before)
-        where = f"{done:g} ps of production" if done >= 0 else "the equilibration"
-        say(f"Going on from {where}.")
 
 
 def tell(result: dict[str, Any], out: Path, say: Callable[[str], None]) -> None:
@@ -193,12 +171,6 @@ def logger(out: Path, console: Console) -> Callable[[str], None]:
             waiting.clear()
 
     return say
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    with whole_file(path) as place:
-        place.write_text(json.dumps(value, indent=2) + "\n")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from distill.cache import Say
 from distill.data.molecules import Molecule
 from distill.errors import DistillError, reason
 from distill_openmm.ligand_pose import fits, posed, symbol
-from distill_openmm.prepared import Prepared
+from distill_openmm.prepared import Prepared, angstroms
 from distill_openmm.ready_made import read_pdb
 from distill_openmm.selection import WATER, one_residue, uncommon
 from distill_openmm.solvate import Ligand, ligand_topology, one_molecule, prepared
@@ -138,7 +138,7 @@ def drop_waters(
 ) -> tuple[str, ...]:
     """Takes out the PDB's waters that stand in the ligand; a note says how many."""
     heavy = cKDTree(where[molecule.numbers != 1])
-    positions = angstroms(model)
+    positions = angstroms(model.positions)
     inside = []
     for residue in model.topology.residues():
         oxygens = [a.index for a in residue.atoms() if symbol(a) == "O"]
@@ -157,7 +157,7 @@ def check_clash(model: app.Modeller, where: NDArray[np.float64], molecule: Molec
     if not atoms:
         return
     numbers = np.flatnonzero(molecule.numbers != 1)
-    positions = angstroms(model)[[a.index for a in atoms]]
+    positions = angstroms(model.positions)[[a.index for a in atoms]]
     distances, nearest = cKDTree(positions).query(where[numbers])
     worst = int(np.argmin(distances))
     other = atoms[nearest[worst]]
@@ -254,8 +254,3 @@ def reproducible_cpu() -> Iterator[openmm.Platform]:
     finally:
         for name, value in before.items():
             platform.setPropertyDefaultValue(name, value)
-
-
-def angstroms(model: app.Modeller) -> NDArray[np.float64]:
-    """(N, 3)"""
-    return np.array(model.positions.value_in_unit(unit.angstrom), dtype=np.float64).reshape(-1, 3)

@@ -96,16 +96,24 @@ class Contexts:
 
     def context(self, system: openmm.System, integrator: openmm.Integrator) -> openmm.Context:
         """One of a System on the run's platform; DistillError where that cannot be."""
-        name = self.platform.getName()
-        properties = dict(PROPERTIES.get(name, {}))
-        if name == "CPU":
-            properties["Threads"] = str(self.settings.threads)
-        try:
-            return openmm.Context(system, integrator, self.platform, properties)
-        except openmm.OpenMMException as error:
-            raise DistillError(
-                f"OpenMM cannot run this on the platform {name} ({reason(error)})."
-            ) from error
+        return context_on(self.platform, system, integrator, self.settings.threads)
+
+
+def context_on(
+    platform: openmm.Platform, system: openmm.System, integrator: openmm.Integrator, threads: int
+) -> openmm.Context:
+    """A Context with the properties of PROPERTIES; threads: of the CPU platform. DistillError where
+    OpenMM makes none."""
+    name = platform.getName()
+    properties = dict(PROPERTIES.get(name, {}))
+    if name == "CPU":
+        properties["Threads"] = str(threads)
+    try:
+        return openmm.Context(system, integrator, platform, properties)
+    except openmm.OpenMMException as error:
+        raise DistillError(
+            f"OpenMM cannot run this on the platform {name} ({reason(error)})."
+        ) from error
 
 
 def place(context: openmm.Context, moment: Moment) -> None:
@@ -139,7 +147,7 @@ def seed_of(seed: int, step: int, what: int) -> int:
 def platform_for(name: str, alone: bool) -> openmm.Platform:
     """An OpenMM platform by its name. auto: where the student is ``alone``, Reference, which hands
     over to it at the least cost; else the fastest that there is."""
-    there = [openmm.Platform.getPlatform(k) for k in range(openmm.Platform.getNumPlatforms())]
+    there = platforms()
     if name == "auto":
         if alone:
             return openmm.Platform.getPlatform("Reference")
@@ -150,6 +158,11 @@ def platform_for(name: str, alone: bool) -> openmm.Platform:
             return platform
     names = ", ".join(platform.getName() for platform in there)
     raise DistillError(f"--platform is '{name}'; OpenMM has {names} here.")
+
+
+def platforms() -> list[openmm.Platform]:
+    """Those that OpenMM has, which need not work here."""
+    return [openmm.Platform.getPlatform(k) for k in range(openmm.Platform.getNumPlatforms())]
 
 
 def works(platform: openmm.Platform) -> bool:

@@ -54,18 +54,15 @@ def run_md(
     if picoseconds is None:  # an earlier start that was killed had a budget of its own
         (out / CHECKPOINT).unlink(missing_ok=True)
 
-    def advance(phase: str, share: float, speed: float) -> None:
-        if picoseconds is not None:
-            on_chunk(min(1.0, share))
-
     def spent(share: float) -> None:
-        if picoseconds is None:
-            on_chunk(min(1.0, share))
+        on_chunk(min(1.0, share))
 
-    simulation = Simulation(
-        student, in_vacuum(molecule, positions), settings, out, Progress(advance=advance)
-    )
-    found = simulation.run(minutes if picoseconds is None else None, spent)
+    progress = Progress()
+    if picoseconds is not None:
+        minutes = None
+        progress = Progress(advance=lambda phase, share, speed: spent(share))
+    simulation = Simulation(student, in_vacuum(molecule, positions), settings, out, progress)
+    found = simulation.run(minutes, spent)
     (out / CHECKPOINT).unlink(missing_ok=True)
     table = out / "md.csv"
     return {**found, **summary(table), "mean_temperature_k": mean_temperature(table)}

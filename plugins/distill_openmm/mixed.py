@@ -11,7 +11,7 @@ import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
 
-from distill.charge import as_whole, nearly_whole
+from distill.charge import as_whole
 from distill.engine_arguments import (
     check_choice,
     check_device,
@@ -28,6 +28,7 @@ from distill_openmm.region import (
     check_bonds,
     check_cuts,
     check_region,
+    classical_charge,
     constrained,
     is_water,
     label,
@@ -138,7 +139,7 @@ def mixed(
     if charge is not None:
         expected = as_whole(charge, "charge", "charge")
     elif expected is None and not cuts:
-        expected = charge_by_force_field(system, chosen)
+        expected = classical_charge(system, chosen)
     own.check_charge(expected)
 
     options: dict[str, Any] = {"precision": precision, "skin": skin}
@@ -211,15 +212,6 @@ def check_held(system: openmm.System, bonds: dict[int, set[int]], atoms: list[in
                 "would hold them at lambda_interpolate 0; make the System with "
                 "flexibleConstraints=True, or without constraints and with rigidWater=True."
             )
-
-
-def charge_by_force_field(system: openmm.System, atoms: list[int]) -> int | None:
-    """Sum of the atoms' charges in e, None where that is no whole number."""
-    total = 0.0
-    for force in system.getForces():
-        if isinstance(force, openmm.NonbondedForce):
-            total += sum(force.getParticleParameters(i)[0]._value for i in atoms)
-    return nearly_whole(total)
 
 
 def distances(

@@ -1,6 +1,7 @@
 """From what the user names to a ``Prepared``."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from distill.cache import Say
 from distill.data.explore import first_geometries
-from distill.data.molecules import Molecule, from_smiles, read_molecules
+from distill.data.molecules import Molecule, read_molecules
 from distill.errors import DistillError
 from distill.md.source import Source
 from distill.student import Student
@@ -80,14 +81,14 @@ def one_molecule(source: Source) -> Molecule:
             settings["source"], settings.get("charge"), settings.get("spin"),
             settings.get("largest_fragment", False),
         )  # fmt: skip
-    if folder.is_dir() and not (folder / "run.json").is_file():
-        try:  # results may have the name of their SMILES
-            return from_smiles(given, largest_fragment=largest)
-        except DistillError as error:
+    try:
+        found = read_molecules(given, charge=charge, spin=spin, largest_fragment=largest)
+    except DistillError as error:
+        if os.path.isdir(given):
             raise DistillError(
                 f"{given} is not the folder of a `distill run`; give that, a SMILES or a file."
             ) from error
-    found = read_molecules(given, charge=charge, spin=spin, largest_fragment=largest)
+        raise
     if len(found) > 1:
         names = ", ".join(molecule.name for molecule in found[:5])
         raise DistillError(

@@ -1,11 +1,12 @@
 """What an MD run starts from, however it came about."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import openmm
 from numpy.typing import NDArray
-from openmm import app
+from openmm import app, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,3 +27,8 @@ class Prepared:
     box: NDArray[np.float64] | None = None
     charge: int | None = None
     notes: tuple[str, ...] = field(default=())
+
+
+def angstroms(positions: Any) -> NDArray[np.float64]:
+    """(N, 3), of OpenMM's Quantity of positions."""
+    return np.array(positions.value_in_unit(unit.angstrom), dtype=np.float64).reshape(-1, 3)

@@ -9,12 +9,11 @@ import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
 
-from distill.charge import nearly_whole
 from distill.data.molecules import Molecule
 from distill.engine_arguments import check_choice
 from distill.errors import DistillError, reason
-from distill_openmm.prepared import Prepared
-from distill_openmm.region import bonded_by_terms, constrained
+from distill_openmm.prepared import Prepared, angstroms
+from distill_openmm.region import bonded_by_terms, classical_charge, constrained
 from distill_openmm.selection import select
 from distill_openmm.skeleton import mappings, skeleton, skeleton_of
 from distill_openmm.surroundings import (
@@ -168,12 +167,12 @@ def ready(
 ) -> Prepared:
     """What MD starts from; molecules that the border of the box cut are whole again."""
     if molecule is not None:
-        check_like(topology, atoms, charge_of(system, atoms), molecule)
+        check_like(topology, atoms, classical_charge(system, atoms), molecule)
     box = None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom), dtype=float)
     if box is not None:
         bonds = [(bond.atom1.index, bond.atom2.index) for bond in topology.bonds()]
         positions = whole(positions, [*bonds, *constrained(system), *bonded_by_terms(system)], box)
-    return Prepared(topology, system, positions, atoms, box, charge_of(system, atoms))
+    return Prepared(topology, system, positions, atoms, box, classical_charge(system, atoms))
 
 
 def check_like(
@@ -203,15 +202,6 @@ def check_like(
         )
 
 
-def charge_of(system: openmm.System, atoms: Iterable[int]) -> int | None:
-    """The sum of the classical charges, where it is near a whole number."""
-    for force in system.getForces():
-        if isinstance(force, openmm.NonbondedForce):
-            charges = (force.getParticleParameters(i)[0] for i in atoms)
-            return nearly_whole(sum(q.value_in_unit(unit.elementary_charge) for q in charges))
-    return None
-
-
 def read_pdb(file: str | Path) -> tuple[app.Topology, NDArray[np.float64]]:
     """Topology and positions (N, 3) in Å of a PDB or mmCIF file."""
     cif = Path(file).suffix.lower() in (".cif", ".mmcif", ".pdbx")
@@ -231,11 +221,6 @@ def read(reader: Any, file: str | Path, what: str) -> Any:
         raise DistillError(
             f"{file} cannot be read as {what}: {reason(error)}; check it."
         ) from error
-
-
-def angstroms(positions: Any) -> NDArray[np.float64]:
-    """(N, 3)"""
-    return np.array(positions.value_in_unit(unit.angstrom), dtype=np.float64)
 
 
 def check_count(topology: app.Topology, count: int, one: str | Path, other: str | Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import openmm
-from openmm import app
+from openmm import app, unit
 
+from distill.charge import nearly_whole
 from distill.engine_arguments import check_indices
 from distill.errors import DistillError
 
@@ -190,3 +191,16 @@ def in_ring(bonds: Bonds, first: int, second: int) -> bool:
         seen |= front
         front = {k for i in front for k in bonds[i]} - seen
     return False
+
+
+def classical_charge(system: openmm.System, atoms: Iterable[int]) -> int | None:
+    """Sum of the force field's charges of some atoms in e, None where that is no whole number."""
+    chosen = list(atoms)
+    return nearly_whole(
+        sum(
+            force.getParticleParameters(i)[0].value_in_unit(unit.elementary_charge)
+            for force in system.getForces()
+            if isinstance(force, openmm.NonbondedForce)
+            for i in chosen
+        )
+    )

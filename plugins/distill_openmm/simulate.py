@@ -122,13 +122,15 @@ class Simulation:
             spent(share)
             return share >= 1.0
 
+        phases = settings.phases()
+        before = sum(phase.steps for phase in phases[:-1])
         if moment is None:
             moment = self.start()
             self.save(moment, kept)
-        elif not (self.out / "topology.pdb").is_file():
-            self.write_topology(moment.positions, moment.box)
-        phases = settings.phases()
-        before = sum(phase.steps for phase in phases[:-1])
+        else:
+            self.say_where(moment.step - before)
+            if not (self.out / "topology.pdb").is_file():
+                self.write_topology(moment.positions, moment.box)
         total = before + phases[-1].steps
         end = 0
         for phase in phases[:-1]:
@@ -152,6 +154,11 @@ class Simulation:
                 if (moment.step - before) % settings.chunk == 0 and not kept.ended:
                     self.save(moment, kept)
         return self.results(max(0, moment.step - before), kept)
+
+    def say_where(self, steps: int) -> None:
+        """From where it goes on: so many steps after the production's start."""
+        done = f"{0.001 * steps * self.settings.timestep:g} ps of production"
+        self.progress.say(f"Going on from {done if steps >= 0 else 'the equilibration'}.")
 
     def quiet(self, moment: Moment, phase: Phase, steps: int, kept: Kept, total: int) -> Moment:
         """Steps of which nothing is kept."""

@@ -13,8 +13,9 @@ from distill.cache import Say
 from distill.data.molecules import Molecule, check, from_rdkit, read_sources
 from distill.errors import DistillError
 from distill_openmm.gaff import gaff_notes, gaff_xml, start, template_name
-from distill_openmm.prepared import Prepared
+from distill_openmm.prepared import Prepared, angstroms
 from distill_openmm.surroundings import Surroundings, force_field
+from distill_openmm.topology import topology_of
 
 NAME = "LIG"
 WATER = "O"
@@ -100,7 +101,7 @@ def prepared(
     return Prepared(
         topology=model.topology,
         system=system,
-        positions=np.array(model.positions.value_in_unit(unit.angstrom), dtype=np.float64),
+        positions=angstroms(model.positions),
         atoms=list(range(first, first + len(molecule))),
         box=None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom)),
         charge=molecule.charge,
@@ -130,20 +131,11 @@ def one_molecule(source: Molecule | Chem.Mol | str | Path) -> Molecule:
 
 
 def ligand_topology(molecule: Molecule) -> app.Topology:
-    """A Topology of one residue, LIG, with the molecule's bonds."""
-    topology = app.Topology()
-    residue = topology.addResidue(NAME, topology.addChain())
-    atoms = []
-    seen: dict[str, int] = {}
-    for z in molecule.numbers:
-        element = app.Element.getByAtomicNumber(int(z))
-        seen[element.symbol] = seen.get(element.symbol, 0) + 1
-        atoms.append(topology.addAtom(f"{element.symbol}{seen[element.symbol]}", element, residue))
+    """A Topology of one residue, LIG, with the molecule's bonds, as force fields match it: without
+    isotopes, which they do not know."""
     if molecule.rdmol is None:
         raise DistillError(
             f"The bonds of {molecule.name} are not known, and a force field needs them; give an "
             "SDF file or a SMILES."
         )
-    for bond in molecule.rdmol.GetBonds():
-        topology.addBond(atoms[bond.GetBeginAtomIdx()], atoms[bond.GetEndAtomIdx()])
-    return topology
+    return topology_of(molecule, NAME, isotopes=False)

@@ -15,6 +15,7 @@ from openmm import app, unit
 
 from distill.engine_arguments import check_choice, is_number, whole
 from distill.errors import DistillError, reason
+from distill_openmm.prepared import angstroms
 
 SOLVENTS = ("water", "obc2", "gbn2", None)
 WATERS = {
@@ -79,7 +80,7 @@ class Surroundings:
         """
         if self.solvent != "water":
             return
-        where = np.array(model.positions.value_in_unit(unit.angstrom), dtype=np.float64)
+        where = angstroms(model.positions)
         vectors = box_vectors(where, self.padding, self.box, 2 * self.cutoff * (1 + SHRINKS))
         check_box(vectors, self.cutoff * (1.0 + SHRINKS), self.cutoff, self.padding)
         atoms = 100.0 * float(np.linalg.det(np.array([[*v] for v in vectors])))
@@ -145,13 +146,17 @@ def box_vectors(
     OpenMM's own ``padding`` is what lies between two copies, and at least twice that for a small
     molecule.
     """
-    middle = 0.5 * (positions.min(axis=0) + positions.max(axis=0))
-    radius = float(np.linalg.norm(positions - middle, axis=1).max())
     cell = UNIT_CELLS[shape]
-    width = 2.0 * (radius + (PADDING if padding is None else padding))
+    width = 2.0 * (radius(positions) + (PADDING if padding is None else padding))
     if padding is None:
         width = max(width, 1.0001 * least / float(np.diag(cell).min()))
     return [openmm.Vec3(*row) for row in 0.1 * width * cell]
+
+
+def radius(positions: NDArray[np.float64]) -> float:
+    """Of the sphere around positions (N, 3), its centre in the middle of their extremes."""
+    middle = 0.5 * (positions.min(axis=0) + positions.max(axis=0))
+    return float(np.linalg.norm(positions - middle, axis=1).max())
 
 
 def check_box(vectors: Any, needed: float, cutoff: float, padding: float | None = None) -> None:

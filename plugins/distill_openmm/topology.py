@@ -13,15 +13,15 @@ from distill_openmm.bonds import zero_bonds
 from distill_openmm.force import create_force
 
 
-def topology_of(molecule: Molecule, residue: str = "MOL") -> app.Topology:
-    """A Topology of one residue, with bonds where they are known; isotopes have their masses."""
+def topology_of(molecule: Molecule, residue: str = "MOL", isotopes: bool = True) -> app.Topology:
+    """A Topology of one residue, with bonds where they are known. isotopes: with their masses."""
     topology = app.Topology()
     place = topology.addResidue(residue, topology.addChain())
     atoms = []
     seen: dict[str, int] = {}
     for number, mass in zip(molecule.numbers, molecule.masses):
         element = app.Element.getByAtomicNumber(int(number))
-        if mass != atomic_masses[number]:
+        if isotopes and mass != atomic_masses[number]:
             element = Isotope(element, mass)
         seen[element.symbol] = seen.get(element.symbol, 0) + 1
         name = f"{element.symbol}{seen[element.symbol]}"
