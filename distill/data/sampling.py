@@ -58,7 +58,10 @@ class Sampling:
     a student by its name or path, whose geometries are nearer to the teacher's, or TEACHER, which
     costs a label a step. ``strained`` adds, to a student's MD, at most so many geometries in which
     it is about to break a bond (see `student_md`). ``handed`` adds, at most, so many in which the
-    hydrogen of a hydrogen bond is on its way to the other side. ``given`` adds the geometries that
+    hydrogen of a hydrogen bond is on its way to the other side. ``relaxed`` adds geometries on the
+    way of so many conformers to a minimum of the student ``md``, two of each, and for a complex of
+    two ``pulled`` of each with the parts nearer to each other or farther apart; ``scanned`` adds so
+    many whose torsion was turned and the rest relaxed (see `relax`). ``given`` adds the geometries that
     the user gave, beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
@@ -75,6 +78,9 @@ class Sampling:
     hopped: float = 0.0
     strained: int = 0
     handed: int = 0
+    relaxed: int = 0
+    scanned: int = 0
+    pulled: int = 0
     thinning: float = 0.02
     given: bool = True
     md: str = FORCE_FIELD
@@ -87,6 +93,10 @@ class Sampling:
             raise DistillError("Give at least one temperature, each above 0 K.")
         if self.handed < 0:
             raise DistillError("handed, a number of geometries, must be 0 or more.")
+        if min(self.relaxed, self.scanned, self.pulled) < 0:
+            raise DistillError("relaxed, scanned and pulled, numbers of geometries, must be 0 or more.")
+        if (self.relaxed or self.scanned) and self.md in (FORCE_FIELD, TEACHER):
+            raise DistillError("Relaxed and scanned geometries come from a student: name one as md.")
         if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
             raise DistillError("strained geometries come from a student's MD: name one as md.")
         fractions = (self.displaced, self.stretched, self.turned, self.hopped)
@@ -113,7 +123,8 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
     """
     digest = hashlib.sha256(f"{molecule.name} {sampling.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    if not sampling.frames and not (sampling.given and molecule.positions):
+    made = sampling.frames or sampling.relaxed or sampling.scanned
+    if not made and not (sampling.given and molecule.positions):
         raise DistillError(
             f"no frames are asked for, and {molecule.name} has no geometry of its own"
         )
@@ -122,10 +133,25 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
     _distort(frames, molecule, sampling, rng)
     if sampling.given:
         frames = [Frame(p, "given") for p in molecule.positions] + frames
+    frames += _relaxations(molecule, sampling, rng)
     if len(frames) > 1 and sampling.thinning > 0:
         kept = thin(np.array([frame.positions for frame in frames]), sampling.thinning)
         frames = [frames[k] for k in kept]
     return frames + passed
+
+
+def _relaxations(
+    molecule: Molecule, sampling: Sampling, rng: np.random.Generator
+) -> list[Frame]:
+    """What a student relaxes."""
+    if not (sampling.relaxed or sampling.scanned):
+        return []
+    from distill.data.relax import relaxations  # late: sampling alone does without torch
+
+    student = _student(sampling.md)
+    student.check_elements(molecule.numbers)
+    student.check_charge(molecule.charge)
+    return relaxations(student, molecule, sampling, rng)
 
 
 def _handed(
@@ -179,6 +205,8 @@ def chunks(
             frames=min(size, sampling.frames - start),
             seed=sampling.seed + 1_000_003 * k,
             given=sampling.given and k == 0,
+            relaxed=sampling.relaxed if k == 0 else 0,
+            scanned=sampling.scanned if k == 0 else 0,
         )
         tasks.append((molecule, part))
     return tasks

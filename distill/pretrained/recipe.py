@@ -221,6 +221,16 @@ instead of 0.0584, and 0.0967 instead of 0.0955, on ChEMBL's 0.062 instead of 0.
 instead of 0.101. Weights half way between `original` before and after had 0.087.
 """
 
+RELAXED = Sampling(frames=0, md="scout", relaxed=4, scanned=2, seed=6)
+CONFORMERS = (
+    Part("conformers-drugs", "drugs:train:800", RELAXED),
+    Part("conformers-chembl", "chembl:train:500", RELAXED),
+    Part("conformers-dipeptides", "dipeptides:train", RELAXED),
+    Part("conformers-fragments", "fragments:train", replace(RELAXED, relaxed=3, scanned=4)),
+    Part("conformers-ionized", "ionized:train:800", replace(RELAXED, relaxed=3)),
+)
+"""What conformers and torsions cost: MD shows hot geometries, and minima seldom."""
+
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
 )
