@@ -148,9 +148,7 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((a * b).sum(axis=(1, 2), keepdims=True))
 
 
-def _starts(
-    molecule: Molecule, count: int, rng: np.random.Generator
-) -> list[NDArray[np.float64]]:
+def _starts(molecule: Molecule, count: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     """Conformers, or the geometries that were given, each as often as it must."""
     if molecule.rdmol is None:
         return _dealt(list(molecule.positions), count)
@@ -158,8 +156,6 @@ def _starts(
     return _dealt([mol.GetConformer().GetPositions() for mol in mols], count)
 
 
-def _dealt(
-    starts: Sequence[NDArray[np.float64]], count: int
-) -> list[NDArray[np.float64]]:
+def _dealt(starts: Sequence[NDArray[np.float64]], count: int) -> list[NDArray[np.float64]]:
     pick: Callable[[int], NDArray[np.float64]] = lambda k: starts[-1 - k % len(starts)]  # noqa: E731
     return [pick(k) for k in range(count)] if starts else []

@@ -94,9 +94,13 @@ class Sampling:
         if self.handed < 0:
             raise DistillError("handed, a number of geometries, must be 0 or more.")
         if min(self.relaxed, self.scanned, self.pulled) < 0:
-            raise DistillError("relaxed, scanned and pulled, numbers of geometries, must be 0 or more.")
+            raise DistillError(
+                "relaxed, scanned and pulled, numbers of geometries, must be 0 or more."
+            )
         if (self.relaxed or self.scanned) and self.md in (FORCE_FIELD, TEACHER):
-            raise DistillError("Relaxed and scanned geometries come from a student: name one as md.")
+            raise DistillError(
+                "Relaxed and scanned geometries come from a student: name one as md."
+            )
         if self.strained < 0 or (self.strained and self.md in (FORCE_FIELD, TEACHER)):
             raise DistillError("strained geometries come from a student's MD: name one as md.")
         fractions = (self.displaced, self.stretched, self.turned, self.hopped)
@@ -140,9 +144,7 @@ def sample(molecule: Molecule, sampling: Sampling, teacher: Teacher | None = Non
     return frames + passed
 
 
-def _relaxations(
-    molecule: Molecule, sampling: Sampling, rng: np.random.Generator
-) -> list[Frame]:
+def _relaxations(molecule: Molecule, sampling: Sampling, rng: np.random.Generator) -> list[Frame]:
     """What a student relaxes."""
     if not (sampling.relaxed or sampling.scanned):
         return []

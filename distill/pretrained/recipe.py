@@ -228,8 +228,37 @@ CONFORMERS = (
     Part("conformers-dipeptides", "dipeptides:train", RELAXED),
     Part("conformers-fragments", "fragments:train", replace(RELAXED, relaxed=3, scanned=4)),
     Part("conformers-ionized", "ionized:train:800", replace(RELAXED, relaxed=3)),
+    Part(
+        "zwitterions",
+        "zwitterions:train:500",
+        replace(RELAXED, frames=2, temperatures=(300.0,), conformers=1, displaced=0.0),
+    ),
 )
 """What conformers and torsions cost: MD shows hot geometries, and minima seldom."""
+
+CONTACTS = (
+    Part(
+        "contacts",
+        "contacts:train",
+        Sampling(
+            frames=2, md="scout", temperatures=(200.0, 300.0), conformers=1, displaced=0.0,
+            relaxed=2, pulled=2, seed=7,
+        ),
+    ),
+    Part(
+        "water",
+        "water:train",
+        Sampling(
+            frames=8, md="scout", temperatures=(100.0, 200.0, 300.0), conformers=2, displaced=0.0,
+            relaxed=6, seed=8,
+        ),
+    ),
+    Part(
+        "exchange",
+        "exchange:train",
+        Sampling(frames=0, md="scout", relaxed=2, seed=9),
+    ),
+)  # fmt: skip
 
 STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0

@@ -16,8 +16,10 @@ from distill.data.molecules import Molecule, from_rdkit, quietly, which_isomer
 from distill.data.sets.analogues import analogues
 from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
+from distill.data.sets.contacts import contacts
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
+from distill.data.sets.exchange import exchange
 from distill.data.sets.exotic import exotic
 from distill.data.sets.fragments import fragments
 from distill.data.sets.handovers import handovers
@@ -29,6 +31,8 @@ from distill.data.sets.recombined import recombined
 from distill.data.sets.rigid import rigid
 from distill.data.sets.small import small
 from distill.data.sets.split import chosen
+from distill.data.sets.water import water
+from distill.data.sets.zwitterions import zwitterions
 from distill.data.stereo import one_isomer
 from distill.errors import DistillError
 
@@ -39,9 +43,13 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "dipeptides": dipeptides,
     "recombined": recombined,
     "dimers": dimers,
+    "contacts": contacts,
     "clusters": clusters,
+    "water": water,
+    "exchange": exchange,
     "handovers": handovers,
     "ions": ions,
+    "zwitterions": zwitterions,
     "ionized": ionized,
     "small": small,
     "rigid": rigid,

@@ -61,7 +61,11 @@ def _drawn(names: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def _cluster(names: tuple[str, ...], mols: list[Chem.Mol]) -> Molecule:
-    name = " + ".join(names)
+    return cluster(" + ".join(names), mols)
+
+
+def cluster(name: str, mols: list[Chem.Mol]) -> Molecule:
+    """The molecules in contact, each geometry packed anew; the name is the seed."""
     rng = np.random.default_rng(hash_of(name))
     numbers = [np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]) for mol in mols]
     geometries = []
