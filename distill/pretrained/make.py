@@ -10,7 +10,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from distill.pretrained import recipe
 from distill.pretrained.card import charges, errors, training_set
 from distill.student import Student, load_student, save_student
 from distill.student.config import SIZES
+from distill.student.latent import Latent
 from distill.teacher.base import TeacherSpec
+from distill.train.apart import apart
 from distill.train.config import TrainConfig
 from distill.train.graphs import Graph
 from distill.train.latent import fit_latent
@@ -71,14 +73,16 @@ def make_student(
     files: dict[str, list[Path]],
     share: float,
     accelerator: str = "cpu",
+    start: Path | None = None,
 ) -> Student:
     """Trains one size through the recipe's runs; checkpoints go to folder/train-SIZE-RUN.
 
     files: of each of the recipe's sets that the size needs. share: of the recipe's steps.
-    accelerator: Lightning's.
+    accelerator: Lightning's. start: a student that has all runs but the last behind it.
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
-    student = Student.untrained(size, recipe.SEED)
+    before = load_student(str(start)) if start else None
+    student = load_student(str(start)) if start else Student.untrained(size, recipe.SEED)
     valid = tame(load_graphs(files["VALIDATION"], student))
     order = np.random.default_rng(recipe.SEED).permutation(len(valid))
     valid = [valid[k] for k in order]  # the trainer looks at some of them only
@@ -92,11 +96,17 @@ def make_student(
     runs = recipe.RUNS[size]
     outs = [folder / f"train-{size}-{k + 1}" for k in range(len(runs))]
     for k, (run, out) in enumerate(zip(runs, outs)):
+        if before is not None and k < len(runs) - 1:
+            continue
+        if run.alone:
+            graphs, of_file = [], {}
         for leg in run.legs:
             joining = [file for name in leg.sets for file in files[name]]
             for file in joining:
                 of_file[file] = of_file.get(file) or tame(load_graphs([file], student))
             graphs = graphs + [graph for file in joining for graph in of_file[file]]
+            if run.alone:
+                graphs = graphs + apart(joining, student)
             if leg is runs[0].legs[0]:
                 fit_reference(student, graphs)
             ends, steps = leg is run.legs[-1], round(share * leg.until)
@@ -107,20 +117,28 @@ def make_student(
                 continue
             config = TrainConfig(
                 steps=steps, learning_rate=run.rate * recipe.LEARNING_RATES[size],
-                energy_weight=run.energy_weight, decay=run.decay if ends else NONE, batch=run.batch,
+                energy_weight=run.energy_weight,
+                relative_energy_weight=run.relative_energy_weight,
+                decay=run.decay if ends else NONE, batch=run.batch,
                 steps_per_epoch=1000, max_valid=300, accelerator=accelerator, **settings,
             )  # fmt: skip
             student = go_on(student, graphs, valid, out, config)
 
-    student.latent = fit_latent(student, graphs, valid)
+    student.latent = known_to_both(fit_latent(student, graphs, valid), before)
     geometries = len(set(map(id, graphs)))  # some are there more than once
-    trained_on = list(dict.fromkeys(file for name in sets_of(size) for file in files[name]))
+    trained_on = list(
+        dict.fromkeys(file for name in sets_of(size, start is not None) for file in files[name])
+    )
     student.card = {
         "teacher": asdict(common_teacher(trained_on)),
-        "training_set": training_set(trained_on, geometries),
-        "charges": charges(trained_on),
+        "training_set": {
+            **(before.card["training_set"] if before else {}),
+            **training_set(trained_on, geometries),
+        },
+        "charges": sorted({*charges(trained_on), *(before.card["charges"] if before else ())}),
         "training": {
-            "steps": sum(steps_in(out) for out in outs),
+            "steps": sum(steps_in(out) for out in outs)
+            + (before.card["training"]["steps"] if before else 0),
             "learning_rate": recipe.LEARNING_RATES[size],
             **settings,
         },
@@ -129,9 +147,19 @@ def make_student(
     return student
 
 
-def sets_of(size: str) -> list[str]:
-    """The recipe's sets that a size is trained on, in the order in which they join."""
-    legs = [leg for run in recipe.RUNS[size] for leg in run.legs]
+def known_to_both(latent: Latent | None, before: Student | None) -> Latent | None:
+    """With the environments that the student knew before, too."""
+    known = before.latent.environments if before and before.latent else None
+    if latent is None or latent.environments is None or known is None:
+        return latent
+    return replace(latent, environments=latent.environments | known)
+
+
+def sets_of(size: str, last: bool = False) -> list[str]:
+    """The recipe's sets that a size is trained on (in its last run), in the order in which they
+    join."""
+    runs = recipe.RUNS[size][-1:] if last else recipe.RUNS[size]
+    legs = [leg for run in runs for leg in run.legs]
     return list(dict.fromkeys(name for leg in legs for name in leg.sets))
 
 
@@ -169,13 +197,19 @@ def make_students(
 ) -> dict[str, Student]:
     """Labels, trains and validates; the students of the sizes asked for."""
     sizes = arguments.size or SIZES
-    names = dict.fromkeys(["VALIDATION", *(name for size in sizes for name in sets_of(size))])
+    start: Path | None = arguments.last_run_from
+    names = dict.fromkeys(
+        ["VALIDATION", *(name for size in sizes for name in sets_of(size, start is not None))]
+    )
     files = {name: make_data(folder, getattr(recipe, name), molecules, workers) for name in names}
     students: dict[str, Student] = {}
     for size in () if arguments.data_only else sizes:
-        whole = recipe.RUNS[size][0].legs[-1].until
+        whole = recipe.RUNS[size][-1 if start else 0].legs[-1].until
         share = (arguments.steps or whole) / whole
-        students[size] = make_student(size, folder, files, share, arguments.accelerator)
+        students[size] = make_student(
+            size, folder, files, share, arguments.accelerator,
+            start / f"{size}.safetensors" if start else None,
+        )  # fmt: skip
         if arguments.no_test:
             students[size].card["status"] = "preliminary: the test set has not been looked at"
         judge({size: students[size]}, files["VALIDATION"], folder, "validation")
@@ -192,6 +226,10 @@ def main() -> None:
     )
     parser.add_argument("--molecules", type=int, help="of each set, at most; for a trial")
     parser.add_argument("--accelerator", default="cpu", help="cpu (default) or gpu, to train on")
+    parser.add_argument(
+        "--last-run-from", type=Path, metavar="DIR",
+        help="only the last run, from DIR's students, which have the others behind them",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, help="processes that label (default: one a core)")
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--data-only", action="store_true", help="label, and train nothing")

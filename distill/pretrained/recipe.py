@@ -35,14 +35,18 @@ class Run:
     """Trains on the sets of its legs and of the runs before.
 
     rate: of LEARNING_RATES, what the learning rate is at first. It falls to nothing in the last
-    part ``decay`` of the steps, and not before the last leg. batch: see `TrainConfig`.
+    part ``decay`` of the steps, and not before the last leg. batch, relative_energy_weight: see
+    `TrainConfig`. alone: trains on the sets of its own legs only, and on each complex of them with
+    its parts far apart (see `distill.train.apart`).
     """
 
     legs: tuple[Leg, ...]
     rate: float = 1.0
     decay: float = 1.0
     energy_weight: float = 5.0
+    relative_energy_weight: float = 0.0
     batch: int = 1
+    alone: bool = False
 
 
 DRUGS = (
@@ -296,6 +300,18 @@ force MAE of 105.7, 105.5 and 112.6 meV/Å with 0, 0.02 and 0.1."""
 FORCE_DELTA = 0.3
 """Of the loss. `ultra-tiny` after 30,000 steps has a force MAE of 99.2 meV/Å so (energy weight 5),
 and 105.5 with the norm of the force errors (delta 0, energy weight 10)."""
+
+ENERGIES = Run(
+    (
+        Leg(
+            0,
+            ("TRAIN", "MENDING", "BARRIERS", "WIDER", "SMALL", "MUTATED", "HOPS", "HANDOVERS",
+             "HANDED_OVER", "HARD", *("CONFORMERS", "CONTACTS") * 2),
+        ),
+    ),
+    rate=0.4, energy_weight=8.0, relative_energy_weight=20.0, alone=True,
+)  # fmt: skip
+"""What makes energies right: see `docs/energies.md`."""
 
 RUNS: dict[str, tuple[Run, ...]] = {
     "original": (
