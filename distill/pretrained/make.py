@@ -29,7 +29,7 @@ from distill.student.latent import Latent
 from distill.teacher.base import TeacherSpec
 from distill.train.apart import apart
 from distill.train.config import TrainConfig
-from distill.train.graphs import Graph
+from distill.train.graphs import Graph, graphs_of
 from distill.train.latent import fit_latent
 from distill.train.load import load_graphs
 from distill.train.sources import common_teacher
@@ -106,7 +106,7 @@ def make_student(
                 of_file[file] = of_file.get(file) or tame(load_graphs([file], student))
             graphs = graphs + [graph for file in joining for graph in of_file[file]]
             if run.alone:
-                graphs = graphs + apart(joining, student)
+                graphs = graphs + tame(graphs_of(apart(joining), student))
             if leg is runs[0].legs[0]:
                 fit_reference(student, graphs)
             ends, steps = leg is run.legs[-1], round(share * leg.until)

@@ -227,9 +227,9 @@ instead of 0.101. Weights half way between `original` before and after had 0.087
 
 RELAXED = Sampling(frames=0, md="scout", relaxed=4, scanned=2, seed=6)
 CONFORMERS = (
-    Part("conformers-drugs", "drugs:train:800", RELAXED),
-    Part("conformers-chembl", "chembl:train:500", RELAXED),
-    Part("conformers-dipeptides", "dipeptides:train", RELAXED),
+    Part("conformers-drugs", "drugs:train:500", RELAXED),
+    Part("conformers-chembl", "chembl:train:250", RELAXED),
+    Part("conformers-dipeptides", "dipeptides:train:300", RELAXED),
     Part("conformers-fragments", "fragments:train", replace(RELAXED, relaxed=3, scanned=4)),
     Part("conformers-ionized", "ionized:train:800", replace(RELAXED, relaxed=3)),
     Part(
@@ -268,6 +268,12 @@ STUDENTS_MD = Sampling(
     frames=6, md="scout", temperatures=(300.0, 500.0), conformers=3, displaced=0.0
 )
 VALIDATION = (Part("validation", "drugs:validation", STUDENTS_MD),)
+
+CONTACTS_ONCE = replace(CONTACTS[0].sampling, frames=0)
+VALIDATION_CONFORMERS = (Part("validation-conformers", "drugs:validation:60", RELAXED),)
+VALIDATION_CONTACTS = (Part("validation-contacts", "contacts:validation:200", CONTACTS_ONCE),)
+TEST_CONFORMERS = (Part("test-conformers", "drugs:test:60", RELAXED),)
+TEST_CONTACTS = (Part("test-contacts", "contacts:test:300", CONTACTS_ONCE),)
 
 TEACHERS_MD = Sampling(
     frames=4, md="teacher", temperatures=(300.0, 500.0), conformers=1, displaced=0.0,

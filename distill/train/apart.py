@@ -14,52 +14,56 @@ import numpy as np
 from rdkit import Chem
 
 from distill.data.dataset import Dataset, MoleculeData
-from distill.student.student import Student
-from distill.train.graphs import Graph
+from distill.evaluate.frames import LabelledFrame
 
+SOURCE = "far-apart"
 EACH = 2
 """Geometries of a complex that are added: of each part that of the lowest energy, and the next."""
 GAP = 100.0
 """Å between the centres of the parts; beyond a cutoff it does not matter."""
 
 
-def apart(paths: Sequence[Path], student: Student) -> list[Graph]:
-    """For each complex in the datasets whose parts are there as molecules of their own, EACH graphs
-    named as it is."""
+def apart(paths: Sequence[Path], parts_in: Sequence[Path] = ()) -> list[LabelledFrame]:
+    """For each complex in the datasets whose parts are known as molecules of their own, EACH frames
+    named as it is, the best first.
+
+    parts_in: further datasets in which the parts may be.
+    """
     parts: dict[str, MoleculeData] = {}
-    complexes: dict[str, str] = {}
-    for path in paths:
+    complexes: dict[str, tuple[str, int]] = {}
+    for path in (*paths, *parts_in):
         with Dataset.open(path) as dataset:
             for molecule in dataset:
                 if "." in molecule.smiles:
-                    complexes[molecule.name] = molecule.smiles
+                    if path in paths:
+                        complexes[molecule.name] = molecule.smiles, molecule.charge
                 elif len(molecule) and molecule.smiles:
                     key = Chem.CanonSmiles(molecule.smiles)
                     known = parts.get(key)
                     if known is None or molecule.energy.min() < known.energy.min():
                         parts[key] = molecule
-    graphs = []
-    for name, smiles in complexes.items():
+    frames = []
+    for name, (smiles, charge) in complexes.items():
         keys = [Chem.CanonSmiles(part) for part in smiles.split(".")]
         if all(key in parts for key in keys):
-            graphs += [
-                _far(name, [parts[key] for key in keys], rank, student) for rank in range(EACH)
-            ]
-    return graphs
+            chosen = [parts[key] for key in keys]
+            frames += [_far(name, chosen, rank, charge) for rank in range(EACH)]
+    return frames
 
 
-def _far(name: str, parts: Sequence[MoleculeData], rank: int, student: Student) -> Graph:
+def _far(name: str, parts: Sequence[MoleculeData], rank: int, charge: int) -> LabelledFrame:
     """All parts side by side, each at its geometry of the lowest energy but ``rank``."""
     chosen = [int(np.argsort(part.energy)[min(rank, len(part) - 1)]) for part in parts]
     positions = [
         part.positions[k] - part.positions[k].mean(0) + [GAP * place, 0.0, 0.0]
         for place, (part, k) in enumerate(zip(parts, chosen))
     ]
-    return Graph.build(
-        np.concatenate([part.numbers for part in parts]),
-        np.concatenate(positions),
-        float(sum(part.energy[k] for part, k in zip(parts, chosen))),
-        np.concatenate([part.forces[k] for part, k in zip(parts, chosen)]),
-        student.cutoff,
-        molecule=name,
+    return LabelledFrame(
+        name=name,
+        numbers=np.concatenate([part.numbers for part in parts]),
+        positions=np.concatenate(positions),
+        energy=float(sum(part.energy[k] for part, k in zip(parts, chosen))),
+        forces=np.concatenate([part.forces[k] for part, k in zip(parts, chosen)]),
+        source=SOURCE,
+        charge=charge,
     )
