@@ -61,8 +61,8 @@ class Sampling:
     hydrogen of a hydrogen bond is on its way to the other side. ``relaxed`` adds geometries on the
     way of so many conformers to a minimum of the student ``md``, two of each, and for a complex of
     two ``pulled`` of each with the parts nearer to each other or farther apart; ``scanned`` adds so
-    many whose torsion was turned and the rest relaxed (see `relax`). ``given`` adds the geometries that
-    the user gave, beyond ``frames``. The same ``seed`` gives the same geometries.
+    many whose torsion was turned and the rest relaxed (see `relax`). ``given`` adds the geometries
+    that the user gave, beyond ``frames``. The same ``seed`` gives the same geometries.
     """
 
     frames: int = 10
