@@ -49,7 +49,7 @@ def energy_errors(
 def bound_and_far(
     contacts: Sequence[Path], parts: Sequence[Path]
 ) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    """Complexes at their geometries of the lowest energy, and as many with their parts far apart."""
+    """Complexes at their geometries of the lowest energy, and each with its parts far apart."""
     best: dict[str, LabelledFrame] = {}
     for path in contacts:
         for frame in read_frames(path):

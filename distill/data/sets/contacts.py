@@ -4,8 +4,8 @@ The pairs of `dimers` come together at random, so that few of them touch where t
 atom that gives (a hydrogen of N, O, S or a halogen, or a halogen, chalcogen or pnictogen by its
 side opposite to a bond) faces one that takes (a lone pair, an anion, the middle of a double bond),
 at 0.7 to 2.4 times the sum of their van der Waals radii, in some geometries; in others the two meet
-at random. All of a pair have one molecule's name, "A with B", and A and B alone are there, too: what
-the contact is worth is the difference (see `distill.train.apart`).
+at random. All of a pair have one molecule's name, "A with B", and A and B alone are there, too:
+what the contact is worth is the difference (see `distill.train.apart`).
 """
 
 from __future__ import annotations

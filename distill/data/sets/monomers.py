@@ -8,7 +8,8 @@ from distill.data.sets.handovers import MORE
 HALOGENS = {
     "fluorobenzene": "Fc1ccccc1", "chlorobenzene": "Clc1ccccc1", "bromobenzene": "Brc1ccccc1",
     "4-fluoroiodobenzene": "Fc1ccc(I)cc1", "4-iodopyridine": "Ic1ccncc1",
-    "chloroform": "ClC(Cl)Cl", "dibromomethane": "BrCBr", "pentafluoroiodoethane": "FC(F)(F)C(F)(F)I",
+    "chloroform": "ClC(Cl)Cl", "dibromomethane": "BrCBr",
+    "pentafluoroiodoethane": "FC(F)(F)C(F)(F)I",
     "bromopentafluoroethane": "FC(F)(F)C(F)(F)Br", "chlorotrifluoromethane": "FC(F)(F)Cl",
     "trifluoroiodoethene": "FC(F)=C(F)I", "iodopropyne": "CC#CI", "bromopropyne": "CC#CBr",
     "chloropropyne": "CC#CCl", "N-chloroacetamide": "CC(=O)NCl", "N-bromoacetamide": "CC(=O)NBr",
