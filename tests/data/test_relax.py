@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.optimize import BFGS
-from distill_ase import StudentCalculator
 from scipy.spatial.distance import cdist
 
 from distill.data.molecules import from_smiles, read_molecules
@@ -13,6 +12,7 @@ from distill.data.sampling import Sampling, chunks, sample
 from distill.data.student_md import bonded_pairs, forces_of
 from distill.errors import DistillError
 from distill.student import load_student
+from distill_ase import StudentCalculator
 
 
 def test_fire_ends_where_ase_does() -> None:
