@@ -228,8 +228,7 @@ instead of 0.101. Weights half way between `original` before and after had 0.087
 RELAXED = Sampling(frames=0, md="scout", relaxed=4, scanned=2, seed=6)
 CONFORMERS = (
     Part("conformers-drugs", "drugs:train:500", RELAXED),
-    Part("conformers-chembl", "chembl:train:250", RELAXED),
-    Part("conformers-dipeptides", "dipeptides:train:300", RELAXED),
+    Part("conformers-dipeptides", "dipeptides:train:100", RELAXED),
     Part("conformers-fragments", "fragments:train", replace(RELAXED, relaxed=3, scanned=4)),
     Part("conformers-ionized", "ionized:train:800", replace(RELAXED, relaxed=3)),
     Part(
@@ -307,16 +306,15 @@ FORCE_DELTA = 0.3
 """Of the loss. `ultra-tiny` after 30,000 steps has a force MAE of 99.2 meV/Å so (energy weight 5),
 and 105.5 with the norm of the force errors (delta 0, energy weight 10)."""
 
-ENERGIES = Run(
-    (
-        Leg(
-            0,
-            ("TRAIN", "MENDING", "BARRIERS", "WIDER", "SMALL", "MUTATED", "HOPS", "HANDOVERS",
-             "HANDED_OVER", "HARD", *("CONFORMERS", "CONTACTS") * 2),
-        ),
-    ),
-    rate=0.4, energy_weight=8.0, relative_energy_weight=20.0, alone=True,
+PREVIOUS = (
+    "TRAIN", "MENDING", "BARRIERS", "WIDER", "SMALL", "MUTATED", "HOPS", "HANDOVERS",
+    "HANDED_OVER", "HARD",
 )  # fmt: skip
+PREVIOUS_OF_ULTRA_TINY = (
+    "TRAIN", "MENDING", "BARRIERS", "CHEMBL", "SMALL", "HOPS_OF_MOLECULES", "HANDOVERS",
+    "HANDED_OVER",
+)  # fmt: skip
+ENERGIES = Run((), rate=0.3, energy_weight=4.0, alone=True)
 """What makes energies right: see `docs/energies.md`."""
 
 RUNS: dict[str, tuple[Run, ...]] = {
@@ -332,6 +330,10 @@ RUNS: dict[str, tuple[Run, ...]] = {
             (Leg(41_633, ("HANDOVERS", "HANDED_OVER", *("HARD", "MANY") * 2)),),
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
+        replace(
+            ENERGIES, legs=(Leg(40_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
+            relative_energy_weight=20.0,
+        ),
     ),
     "tiny": (
         Run((Leg(46_000, ("TRAIN",)), Leg(150_000, ("MENDING",) * 2)), decay=0.6),
@@ -345,6 +347,10 @@ RUNS: dict[str, tuple[Run, ...]] = {
                           *("HARD", "MANY", "DRUGS") * 2)),),
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
+        replace(
+            ENERGIES, legs=(Leg(70_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
+            relative_energy_weight=12.0,
+        ),
     ),
     "ultra-tiny": (
         Run((Leg(85_000, ("TRAIN",)), Leg(262_000, ("MENDING",) * 2)), decay=0.6),
@@ -353,6 +359,10 @@ RUNS: dict[str, tuple[Run, ...]] = {
             (Leg(230_000, ("DRUGS", "SMALL", "HOPS_OF_MOLECULES", "HANDOVERS",
                            *("CHEMBL", "RECOMBINED", "HANDED_OVER") * 2)),),
             rate=0.75, decay=0.6, energy_weight=2.0,
+        ),
+        replace(
+            ENERGIES, legs=(Leg(120_000, (*PREVIOUS_OF_ULTRA_TINY, "CONFORMERS", "CONTACTS")),),
+            relative_energy_weight=8.0,
         ),
     ),
 }  # fmt: skip
