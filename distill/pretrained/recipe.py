@@ -228,7 +228,7 @@ instead of 0.101. Weights half way between `original` before and after had 0.087
 RELAXED = Sampling(frames=0, md="scout", relaxed=4, scanned=2, seed=6)
 CONFORMERS = (
     Part("conformers-drugs", "drugs:train:500", RELAXED),
-    Part("conformers-dipeptides", "dipeptides:train:100", RELAXED),
+    Part("conformers-dipeptides", "dipeptides:train:300", RELAXED),
     Part("conformers-fragments", "fragments:train", replace(RELAXED, relaxed=3, scanned=4)),
     Part("conformers-ionized", "ionized:train:800", replace(RELAXED, relaxed=3)),
     Part(
