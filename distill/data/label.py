@@ -319,4 +319,6 @@ def _check_any(path: Path) -> None:
 
 def _size(work: Work) -> int:
     """Frames in a task, about."""
-    return max(1, work.frames if isinstance(work, Sampling) else len(work))
+    if isinstance(work, Sampling):
+        return max(1, work.frames + work.relaxed * (2 + work.pulled) + work.scanned)
+    return max(1, len(work))
