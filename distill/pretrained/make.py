@@ -82,7 +82,9 @@ def make_student(
     """
     torch.set_num_threads(1)  # two trainings on one thread each beat one on two
     before = load_student(str(start)) if start else None
-    student = load_student(str(start)) if start else Student.untrained(size, recipe.SEED)
+    student = Student.untrained(size, recipe.SEED)
+    if before:  # its weights; what is not a weight (see StudentConfig) is as the size has it now
+        student.load_state_dict(before.state_dict())
     valid = tame(load_graphs(files["VALIDATION"], student))
     order = np.random.default_rng(recipe.SEED).permutation(len(valid))
     valid = [valid[k] for k in order]  # the trainer looks at some of them only

@@ -22,9 +22,9 @@ from distill.student.student import Student
 from distill.whole import whole_file
 
 FORMAT = "mlff-distiller student"
-FORMAT_VERSION = 1
-QUANTIZED_VERSION = 2
-"""Of files with fewer bits, which an earlier version would have misread."""
+FORMAT_VERSION = 3
+EARLIER_VERSIONS = (1, 2)
+"""1: float32 alone. 2: fewer bits, too. 3: students have a softening."""
 SHIPPED = (*SIZES, "scout", "scout-ultra-tiny")
 """The scouts are an early ``tiny`` and ``ultra-tiny`` whose MD made geometries that the others were
 trained on."""
@@ -55,7 +55,7 @@ def save_student(
         "precision": precision,
         "uncertainty": student.latent.fields() if student.latent else None,
         "format": FORMAT,
-        "format_version": FORMAT_VERSION if precision == "float32" else QUANTIZED_VERSION,
+        "format_version": FORMAT_VERSION,
         "architecture": {"family": "PaiNN", **student.config.as_dict()},
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
@@ -139,12 +139,12 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} is a safetensors file of another program (it has no distill header); "
             "give a file written by distill."
         ) from error
-    if version not in (FORMAT_VERSION, QUANTIZED_VERSION):
-        newer = version > QUANTIZED_VERSION
+    if version not in (*EARLIER_VERSIONS, FORMAT_VERSION):
+        newer = version > FORMAT_VERSION
         fix = "upgrade mlff-distiller" if newer else "write it again with this version of distill"
         raise DistillError(
             f"{path} has student format {version}, but this mlff-distiller reads format "
-            f"{QUANTIZED_VERSION} and earlier; {fix}."
+            f"{FORMAT_VERSION} and earlier; {fix}."
         )
     promised = header.pop(CHECKSUM, None)
     if promised is not None and promised != checksum(header, tensors):

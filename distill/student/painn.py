@@ -50,10 +50,11 @@ class Message(nn.Module):
 class Update(nn.Module):
     """The update block: an atom's scalars and vectors speak to each other (eqs. 9 and 10)."""
 
-    def __init__(self, hidden: int, vectors_out: bool):
+    def __init__(self, hidden: int, vectors_out: bool, softening: float):
         super().__init__()
         self.hidden = hidden
         self.vectors_out = vectors_out
+        self.softening = softening
         self.mix = nn.Linear(hidden, 2 * hidden, bias=False)  # U and V of the paper, side by side
         nn.init.xavier_uniform_(self.mix.weight[:hidden])
         nn.init.xavier_uniform_(self.mix.weight[hidden:])
@@ -62,8 +63,8 @@ class Update(nn.Module):
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         mixed = self.mix(v)
         u_v, v_v = mixed.split(self.hidden, dim=-1)
-        # the small constant keeps the norm's gradient finite for an atom without neighbours
-        norm = torch.sqrt((v_v * v_v).sum(1) + 1e-8)
+        # smooth where the vectors vanish: see StudentConfig.softening
+        norm = torch.sqrt((v_v * v_v).sum(1) + self.softening)
         a = self.a(torch.cat([s, norm], dim=-1)).split(self.hidden, dim=-1)
         s = s + a[0] + a[1] * (u_v * v_v).sum(1)
         if self.vectors_out:
@@ -84,7 +85,9 @@ class PaiNN(nn.Module):
         self.messages = nn.ModuleList(
             Message(f, config.n_radial, vectors_in=k > 0) for k in range(config.layers)
         )
-        self.updates = nn.ModuleList(Update(f, vectors_out=k < last) for k in range(config.layers))
+        self.updates = nn.ModuleList(
+            Update(f, k < last, config.softening) for k in range(config.layers)
+        )
         self.readout = mlp(f, f // 2, 1)
         self.zbl = ZBL(config.elements)
 

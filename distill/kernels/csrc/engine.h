@@ -245,6 +245,7 @@ struct Network {
     const LayerArrays<T> &l = w.layer[layer];
     const int out = w.shape.outputs(layer) * F;
     const bool last = layer + 1 == w.shape.layers;
+    const T softening = T(w.shape.softening);
     for (int b = begin; b < end; b += BLOCK) {
       const int n = end - b < BLOCK ? end - b : BLOCK;
       T *mixed = l.mixed + 6L * b * F, *q = l.q + 2L * b * F;
@@ -255,7 +256,7 @@ struct Network {
         T *norm = q + 2L * r * F + F;
         for (int c = 0; c < F; ++c) {
           const T x = m[c], y = m[2 * F + c], z = m[4 * F + c];
-          norm[c] = SQRT(x * x + y * y + z * z + T(1e-8));
+          norm[c] = SQRT(x * x + y * y + z * z + softening);
         }
       }
       T t_here[BLOCK * MAX_FEATURES], g_here[BLOCK * MAX_FEATURES];  // kept only for training

@@ -14,8 +14,9 @@ namespace distill {
 constexpr double PI = 3.14159265358979323846;
 
 // Everything about a student but its weights. From a table of doubles, which Python makes:
-// [hidden, layers, n_radial, n_elements, intervals, cutoff], then for each element
+// [hidden, layers, n_radial, n_elements, intervals, cutoff, softening], then for each element
 // [atomic number, reference energy in eV, ZBL's inverse screening length in 1/Å, covalent radius].
+// Files that were exported earlier have no softening.
 struct Student {
   Shape shape;
   int n_radial;
@@ -27,7 +28,8 @@ struct Student {
   int32_t species_of[256];
 
   Student(const double *meta, int64_t length) {
-    if (length < 6 || length != 6 + 4 * int64_t(meta[3]))
+    const int64_t header = length < 6 ? 0 : length - 4 * int64_t(meta[3]);
+    if (header != 6 && header != 7)
       throw std::runtime_error("The description of the student has a wrong length.");
     shape.hidden = int(meta[0]);
     shape.layers = int(meta[1]);
@@ -35,6 +37,7 @@ struct Student {
     shape.n_elements = int(meta[3]);
     shape.intervals = int(meta[4]);
     cutoff = meta[5];
+    shape.softening = header == 7 ? meta[6] : 1e-8;
     shape.half = (shape.hidden / 2 + 15) / 16 * 16;
     if (shape.hidden < 16 || shape.hidden > 512 || shape.hidden % 16 || shape.layers < 1 ||
         shape.layers > LAYERS_AT_MOST || shape.intervals < 8)
@@ -43,7 +46,7 @@ struct Student {
           "backend='torch'.");
     for (int &z : species_of) z = -1;
     for (int k = 0; k < shape.n_elements; ++k) {
-      const double *e = meta + 6 + 4 * k;
+      const double *e = meta + header + 4 * k;
       elements.push_back({e[0], e[1], e[2], e[3]});
       species_of[int(e[0]) & 255] = k;
     }

@@ -10,6 +10,7 @@ namespace distill {
 // filters' splines between 0 and the cutoff.
 struct Shape {
   int hidden, layers, half, n_elements, intervals;
+  double softening;  // added to squared lengths of vectors
   int rows() const { return intervals + 5; }  // coefficients of a spline
   int parts(int layer) const { return layer > 0 ? 3 : 2; }             // of a message's filter
   int outputs(int layer) const { return layer + 1 < layers ? 3 : 2; }  // of an update's network

@@ -55,6 +55,7 @@ def update_forward(
     LAST: tl.constexpr,
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
+    SOFTENING: tl.constexpr,
 ):
     """The update block; returns the new scalars (atoms, F). The arguments: see dense_forward."""
     c = tl.arange(0, F)[None, :]
@@ -82,8 +83,8 @@ def update_forward(
         w_x = tl.dot(x, weight, w_x, input_precision=PRECISION)
         w_y = tl.dot(y, weight, w_y, input_precision=PRECISION)
         w_z = tl.dot(z, weight, w_z, input_precision=PRECISION)
-    # the small constant keeps the norm's gradient finite for an atom without neighbours
-    norm = tl.sqrt(w_x * w_x + w_y * w_y + w_z * w_z + 1e-8)
+    # smooth where the vectors vanish: see StudentConfig.softening
+    norm = tl.sqrt(w_x * w_x + w_y * w_y + w_z * w_z + SOFTENING)
     dot = u_x * w_x + u_y * w_y + u_z * w_z
     tl.store(at9, u_x, mask=here)
     tl.store(at9 + F, u_y, mask=here)
@@ -258,6 +259,7 @@ def dense_forward(
     ATOMS: tl.constexpr,
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
+    SOFTENING: tl.constexpr,
 ):
     """An update, and the message network of the layer after it."""
     atom = tl.program_id(0) * ATOMS + tl.arange(0, ATOMS)[:, None]
@@ -265,7 +267,7 @@ def dense_forward(
     c = tl.arange(0, F)[None, :]
     s_new = update_forward(
         s, v, mix, a1, a1_b, a2, a2_b, v_out, kept, da, scratch, atom, here,
-        F, H, False, CHUNK, PRECISION,
+        F, H, False, CHUNK, PRECISION, SOFTENING,
     )  # fmt: skip
     tl.store(s_out + atom * F + c, s_new, mask=here)
     tl.debug_barrier()
@@ -323,6 +325,7 @@ def dense_turn(
     ATOMS: tl.constexpr,
     CHUNK: tl.constexpr,
     PRECISION: tl.constexpr,
+    SOFTENING: tl.constexpr,
 ):
     """The last update and the readout, and back through both."""
     atoms = tl.program_id(0) * ATOMS + tl.arange(0, ATOMS)
@@ -332,7 +335,7 @@ def dense_turn(
     ch = tl.arange(0, H)[None, :]
     s_new = update_forward(
         s, v, mix, a1, a1_b, a2, a2_b, v, kept, da, scratch, atom, here,
-        F, H, True, CHUNK, PRECISION,
+        F, H, True, CHUNK, PRECISION, SOFTENING,
     )  # fmt: skip
     at3 = scratch + atom * (3 * F)
     tl.store(at3 + F + c, s_new, mask=here)

@@ -104,6 +104,7 @@ class Step:
         last = len(weights.layers) - 1
         pair_arrays["species"] = self.species
         dense_constants = {"F": f, "H": h, "ATOMS": ATOMS, "CHUNK": 16, "PRECISION": precision}
+        onward_constants = {**dense_constants, "SOFTENING": weights.softening}
         blocks, dense_warps = -(-n // ATOMS), 4 if f < 128 else 8
         scratch = floats(n, 3, f)
         # a tile of pairs x features is 512 numbers, two for each thread: with more of them the way
@@ -179,7 +180,7 @@ class Step:
                     "read2": weights.read2,
                     "energies": self.energies,
                 }
-                forward.append(Launch(dense.dense_turn, blocks, turn, dense_constants, dense_warps))
+                forward.append(Launch(dense.dense_turn, blocks, turn, onward_constants, dense_warps))
                 break
             following = weights.layers[k + 1]
             s, v, phi = floats(n, f), floats(n, 3, f), floats(n, 3, f)
@@ -202,7 +203,7 @@ class Step:
                 "n_atoms": n,
             }
             forward.append(
-                Launch(dense.dense_forward, blocks, onward, dense_constants, dense_warps)
+                Launch(dense.dense_forward, blocks, onward, onward_constants, dense_warps)
             )
             back = {
                 **back,

@@ -49,6 +49,7 @@ class Weights:
     hidden: int  # F, padded
     half: int  # H, padded
     cutoff: float  # Å
+    softening: float  # added to squared lengths of vectors
     intervals: int
     layers: list[LayerWeights]
     embedding: Tensor  # (elements, F)
@@ -125,6 +126,7 @@ def pack(student: Student, device: torch.device) -> Weights:
         hidden=f,
         half=h,
         cutoff=student.cutoff,
+        softening=student.config.softening,
         intervals=INTERVALS,
         layers=layers,
         embedding=put(embedding, n_elements, f),
