@@ -331,7 +331,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(40_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
+            ENERGIES, legs=(Leg(36_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
             relative_energy_weight=20.0,
         ),
     ),
@@ -348,7 +348,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(70_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
+            ENERGIES, legs=(Leg(55_000, (*PREVIOUS, *("CONFORMERS", "CONTACTS") * 2)),),
             relative_energy_weight=12.0,
         ),
     ),
@@ -361,7 +361,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0,
         ),
         replace(
-            ENERGIES, legs=(Leg(120_000, (*PREVIOUS_OF_ULTRA_TINY, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(90_000, (*PREVIOUS_OF_ULTRA_TINY, "CONFORMERS", "CONTACTS")),),
             relative_energy_weight=8.0,
         ),
     ),
