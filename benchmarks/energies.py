@@ -1,4 +1,4 @@
-"""Can the energies be trusted? A student's, beside its teacher's, against the teacher and reference.
+"""How far can energies be trusted? A student's and its teacher's, beside better ones.
 
     python benchmarks/energies.py tiny                                # S22x5, and physics
     python benchmarks/energies.py tiny --truth FILE.json.gz -o energies.md --json energies.json
@@ -113,7 +113,7 @@ def of_diatomics(student: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
         "depth",
         "hole in the wall",
         "dip beyond the minimum",
-        "failed points",
+        "points not done",
     ):
         head += [f"{key}: student", "teacher"]
     rows = []
@@ -135,11 +135,13 @@ def of_apart(student: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     for name in apart.pulled():
         for key, what in {
-            "step": f"change of a force over {apart.STEP:g} Å, largest",
-            "jump": f"change of a force over {apart.FINEST:g} Å, largest found",
+            "close": f"change of a force within {apart.CLOSE:g} Å (eV/Å)",
+            "closest": f"change of a force within {apart.CLOSEST:g} Å (eV/Å)",
+            "failed": "geometries that failed",
         }.items():
-            values = [scientific((found[name] or {}).get(key)) for found in (student, teacher)]
-            rows.append([f"{name} pulled to {apart.END:g} Å: {what} (eV/Å)", *values])
+            values = [(found[name] or {}).get(key) for found in (student, teacher)]
+            text = [number(v, 0) if key == "failed" else scientific(v) for v in values]
+            rows.append([f"{name} pulled to {apart.DISTANCES[-1]:.0f} Å: {what}", *text])
     return table_of(["physics", "student", "teacher"], rows)
 
 

@@ -13,11 +13,12 @@ FAR = 100.0
 """Å between the molecules of a pair for extensivity."""
 AWAY = 30.0
 """Å between them for locality."""
-START, END, STEP = 1.5, 12.0, 0.02
-"""Å, of how far something is pulled."""
-FINEST = 1e-6
-"""Å: how far apart two geometries are when the rest of a force's change is called a jump."""
-CANDIDATES = 4
+DISTANCES = np.concatenate([np.arange(1.5, 6.0, 0.02), np.arange(6.0, 12.0, 0.05)])
+"""Å, at which something is while it is pulled."""
+WINDOW = 1.5
+"""Å: in each such part of the way, the place where the forces bend most is looked at closely."""
+CLOSE, CLOSEST = 1e-3, 1e-9
+"""Å, between two geometries there."""
 Place = Callable[[float], Atoms]
 
 
@@ -48,44 +49,64 @@ def locality(calculator: Calculator) -> float:
 
 def pulled() -> dict[str, Place]:
     """Each takes how far (Å) and gives the geometry."""
-    ethane, methanol, water = molecule("C2H6"), molecule("CH3OH"), molecule("H2O")
-    first = [0, *(k for k in range(2, 8) if ethane.get_distance(0, k) < 1.2)]
-    bond = methanol.get_distance(1, 3)
+    water = molecule("H2O")
     return {
-        "C-C of ethane": lambda d: _moved(ethane, first, 0, 1, d - ethane.get_distance(0, 1)),
-        "O-H of methanol": lambda d: _moved(methanol, [3], 3, 1, d - bond),
+        "C-C of ethane": lambda d: _parted(molecule("C2H6"), d),
+        "N-N of hydrazine": lambda d: _parted(molecule("N2H4"), d),
         "two waters": lambda d: water + shifted(water, d + 1.0),
     }
 
 
-def smoothness(calculator: Calculator, place: Place) -> dict[str, float]:
+def smoothness(calculator: Calculator, place: Place) -> dict[str, float | int]:
     """The forces while something is pulled from 1.5 to 12 Å, in eV/Å.
 
-    ``step``: the largest change of a component between geometries 0.02 Å apart. ``jump``: what is
-    left of it between geometries 1e-6 Å apart, at the four places where the forces bend most;
-    a force that is continuous leaves about 1e-6 of its slope.
+    ``close`` and ``closest``: the largest changes of a component that were found between geometries
+    1e-3 and 1e-9 Å apart. Where a force has the slope k (eV/Å^2), the first is k/1000 (0.05 for a
+    stiff bond); the second is nothing unless the force jumps. ``failed``: geometries without an
+    answer; the way around them is left out.
     """
-    distances = np.arange(START, END, STEP)
-    forces = np.array([_forces(calculator, place(d)).ravel() for d in distances])
-    steps = np.diff(forces, axis=0)
-    bends = abs(np.diff(steps, axis=0)).max(1)
-    jumps = []
-    for k in np.argsort(-bends)[:CANDIDATES]:
-        jumps.append(_jump(calculator, place, distances[k], distances[k + 2]))
-    return {"step": float(abs(steps).max()), "jump": max(jumps)}
+    forces = [_forces_or_nan(calculator, place(d)) for d in DISTANCES]
+    slopes = np.diff(np.array(forces), axis=0) / np.diff(DISTANCES)[:, None]
+    bends = abs(np.diff(slopes, axis=0)).max(1) * np.diff(DISTANCES)[1:]
+    parts = ((DISTANCES[1:-1] - DISTANCES[0]) // WINDOW).astype(int)
+    close, closest = [], []
+    failed = sum(not np.isfinite(f).all() for f in forces)
+    for part in range(parts[-1] + 1):
+        inside = np.flatnonzero((parts == part) & np.isfinite(bends))
+        if len(inside):
+            k = inside[bends[inside].argmax()]
+            try:
+                found = _changes(calculator, place, DISTANCES[k], DISTANCES[k + 2])
+            except Exception:  # as in the middle of what goes well at both ends
+                failed += 1
+                continue
+            close.append(found[0])
+            closest.append(found[1])
+    return {"close": max(close), "closest": max(closest), "failed": failed}
 
 
-def _jump(calculator: Calculator, place: Place, low: float, high: float) -> float:
-    """Halves the interval, each time keeping the half in which the forces change more."""
+def _changes(calculator: Calculator, place: Place, low: float, high: float) -> tuple[float, float]:
+    """Of a force between geometries 1e-3 and 1e-9 Å apart, where it changes most: the interval is
+    halved, each time keeping the half in which it changes more."""
     left, right = _forces(calculator, place(low)), _forces(calculator, place(high))
-    while high - low > FINEST:
+    close = 0.0
+    while high - low > CLOSEST:
         middle = 0.5 * (low + high)
         between = _forces(calculator, place(middle))
         if abs(between - left).max() > abs(right - between).max():
             high, right = middle, between
         else:
             low, left = middle, between
-    return float(abs(right - left).max())
+        if not close and high - low <= CLOSE:
+            close = float(abs(right - left).max()) * CLOSE / (high - low)
+    return close, float(abs(right - left).max())
+
+
+def _forces_or_nan(calculator: Calculator, atoms: Atoms) -> np.ndarray:
+    try:
+        return _forces(calculator, atoms).ravel()
+    except Exception:  # calculators raise what they like; the geometries are counted
+        return np.full(3 * len(atoms), np.nan)
 
 
 def shifted(atoms: Atoms, by: float) -> Atoms:
@@ -95,11 +116,13 @@ def shifted(atoms: Atoms, by: float) -> Atoms:
     return atoms
 
 
-def _moved(atoms: Atoms, part: list[int], end: int, fixed: int, by: float) -> Atoms:
-    """A copy whose ``part`` is moved along the bond from ``fixed`` to ``end``."""
+def _parted(atoms: Atoms, distance: float) -> Atoms:
+    """A copy whose first atom, with the hydrogens on it, is so far (Å) from the second."""
     atoms = atoms.copy()
-    along = atoms.positions[end] - atoms.positions[fixed]
-    atoms.positions[part] += by * along / np.linalg.norm(along)
+    along = atoms.positions[0] - atoms.positions[1]
+    length = np.linalg.norm(along)
+    part = [k for k in range(len(atoms)) if atoms.get_distance(0, k) < 1.25]
+    atoms.positions[part] += (distance - length) * along / length
     return atoms
 
 

@@ -15,29 +15,42 @@ LENGTHS = {
 """Measured, at equilibrium, in Å (Huber and Herzberg, Constants of Diatomic Molecules, 1979)."""
 GRID = np.concatenate([np.arange(0.5, 3.0, 0.02), np.arange(3.0, 6.05, 0.1)])
 """Å; at the last of them the atoms are apart."""
+FAILURES = 3
 
 
 def diatomics(calculator: Calculator) -> dict[str, dict[str, Any]]:
     """Of each molecule, what `describe` says of its curve; ``failed`` counts points without an
-    energy."""
+    energy. A curve without its last point has no ``depth``."""
     found = {}
     for name, length in LENGTHS.items():
         energies = curve(calculator, name)
         able = np.isfinite(energies)
         found[name] = describe(GRID[able], energies[able], length)
         found[name]["failed"] = int((~able).sum())
+        if not able[-1]:
+            found[name]["depth"] = None
     return found
 
 
 def curve(calculator: Calculator, name: str) -> np.ndarray:
-    """(len(GRID),) kcal/mol; NaN where the calculator has no answer."""
+    """(len(GRID),) kcal/mol; NaN where the calculator has no answer.
+
+    From the measured length outwards and inwards; three failures in a row end the way, for an SCF
+    that does not converge takes long.
+    """
     energies = np.full(len(GRID), np.nan)
-    for k, r in enumerate(GRID):
-        try:
-            calculator.calculate(Atoms(name, [[0, 0, 0], [0, 0, r]]), ["energy"])
-            energies[k] = float(calculator.results["energy"]) / KCAL
-        except Exception:  # a calculator raises what it likes; the points are counted
-            pass
+    start = int(abs(GRID - LENGTHS[name]).argmin())
+    for way in (range(start, len(GRID)), range(start - 1, -1, -1)):
+        failures = 0
+        for k in way:
+            try:
+                calculator.calculate(Atoms(name, [[0, 0, 0], [0, 0, GRID[k]]]), ["energy"])
+                energies[k] = float(calculator.results["energy"]) / KCAL
+                failures = 0
+            except Exception:  # a calculator raises what it likes; the points are counted
+                failures += 1
+            if failures == FAILURES:
+                break
     return energies
 
 
