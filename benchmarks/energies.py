@@ -6,8 +6,8 @@
 
 Who is judged: shipped students, student files, teachers, and ASE calculators as
 package.module:Class. The reference is coupled cluster (S22x5, which ASE has) and whatever stands in
-the file of --truth; docs/energies.md tells of its format and of all that is measured. Each thing
-that is done is saved with --json, and the same call goes on there.
+the file of --truth; docs/energies.md tells of its format and of all that is measured. With --json
+energies are saved every 20 s, and the same call goes on from there.
 """
 
 import argparse
@@ -108,13 +108,7 @@ def of_sets(sets: dict[str, dict[str, Any]]) -> list[str]:
 def of_diatomics(student: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
     """A row a molecule."""
     head = ["diatomic", "measured length (Å)"]
-    for key in (
-        "minimum (Å)",
-        "depth",
-        "hole in the wall",
-        "dip beyond the minimum",
-        "points not done",
-    ):
+    for key in ("minimum (Å)", "depth", "hole in the wall", "dip outside", "points not done"):
         head += [f"{key}: student", "teacher"]
     rows = []
     for name, length in diatomics.LENGTHS.items():
