@@ -359,8 +359,8 @@ def test_frequencies_are_those_of_ase(part: Callable[[str], ModuleType], tmp_pat
     theirs = np.sort(vibrations.get_frequencies().real)[-3:]
     ours = part("vibrations").internal_frequencies(atoms)
     assert ours == pytest.approx(theirs, rel=0.01)
-    # measured, harmonic: 1649, 3832, 3943
-    assert ours == pytest.approx([1649, 3832, 3943], rel=0.1)
+    # measured, harmonic
+    assert ours == pytest.approx([1649, 3832, 3943], rel=0.15)
 
 
 def test_modes_are_compared_in_turn(part: Callable[[str], ModuleType]) -> None:
