@@ -127,6 +127,10 @@ def of_apart(student: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
         ["an atom moved 30 Å away, change of the forces here (eV/Å)",
          *(scientific(found["locality"]) for found in (student, teacher))],
     ]  # fmt: skip
+    for move in apart.MOVES:
+        values = [(found["stiffness"] or {}).get(f"{move:g}") for found in (student, teacher)]
+        what = f"methane's carbon moved by {move:g} Å: force constant (eV/Å^2)"
+        rows.append([what, *("failed" if v is None else number(v, 1) for v in values)])
     for name in apart.pulled():
         for key, what in {
             "close": f"change of a force within {apart.CLOSE:g} Å (eV/Å)",

@@ -1,4 +1,4 @@
-"""What is far apart, and what comes apart: extensivity, locality, and forces through the cutoff."""
+"""What is far apart, what comes apart, and what holds in the middle: is the potential sound?"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +19,8 @@ WINDOW = 1.5
 """Å: in each such part of the way, the place where the forces bend most is looked at closely."""
 CLOSE, CLOSEST = 1e-3, 1e-9
 """Å, between two geometries there."""
+MOVES = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Å, of an atom between equal neighbours."""
 Place = Callable[[float], Atoms]
 
 
@@ -45,6 +47,23 @@ def locality(calculator: Calculator) -> float:
         change = _forces(calculator, after)[:n] - _forces(calculator, before)[:n]
         off.append(float(abs(change).max()))
     return max(off)
+
+
+def stiffness(calculator: Calculator) -> dict[str, float]:
+    """eV/Å^2: what holds methane's carbon in the middle, by moves of so many Å to either side.
+
+    Where all neighbours cancel, a network's vectors vanish, and the length of a vector has a cusp
+    there: the force constant then depends on the move, however small that is.
+    """
+    found = {}
+    for move in MOVES:
+        forces = []
+        for sign in (1, -1):
+            atoms = molecule("CH4")
+            atoms.positions[0, 0] += sign * move
+            forces.append(float(_forces(calculator, atoms)[0, 0]))
+        found[f"{move:g}"] = (forces[1] - forces[0]) / (2 * move)
+    return found
 
 
 def pulled() -> dict[str, Place]:
@@ -141,6 +160,7 @@ def apart(calculator: Calculator) -> dict[str, Any]:
     found: dict[str, Any] = {
         "extensivity": _or_none(lambda: extensivity(calculator)),
         "locality": _or_none(lambda: locality(calculator)),
+        "stiffness": _or_none(lambda: stiffness(calculator)),
     }
     for name, place in pulled().items():
         found[name] = _or_none(lambda place=place: smoothness(calculator, place))

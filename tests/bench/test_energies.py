@@ -317,6 +317,27 @@ def test_what_is_pulled_comes_apart(part: Callable[[str], ModuleType]) -> None:
     assert places["C-C of ethane"](3.0).get_distance(0, 1) == pytest.approx(3.0)
 
 
+class Cusp(Calculator):
+    """The first atom's energy is k r^2 / 2 + c r, r from the origin: a spring with a cusp."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
+    ) -> None:
+        assert atoms is not None
+        x = atoms.positions[0]
+        forces = np.zeros((len(atoms), 3))
+        forces[0] = -50 * x - 0.02 * x / np.linalg.norm(x)
+        self.results = {"energy": 0.0, "forces": forces}
+
+
+def test_a_cusp_is_found(part: Callable[[str], ModuleType]) -> None:
+    found = part("apart").stiffness(Cusp())
+    exact = {"0.0001": 250.0, "0.001": 70.0, "0.01": 52.0, "0.1": 50.2}
+    assert found == pytest.approx(exact)
+
+
 class Crowd(Calculator):
     """The energy is the square of the number of atoms, and everybody feels the last atom."""
 
