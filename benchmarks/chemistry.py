@@ -17,13 +17,13 @@ import numpy as np
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
 from ase.calculators.calculator import Calculator
-from ase.data import atomic_masses
 from ase.optimize import LBFGS
-from ase.units import _amu, _c, _e, kcal, mol
+from ase.units import kcal, mol
 from ase_teacher import TeacherCalculator
 from on_drugs import arguments_of, means, on_drugs
 from rdkit.Chem import rdMolTransforms
 from scipy.stats import spearmanr
+from yardstick.vibrations import frequencies
 
 from distill.data.distort import placed, torsions_of
 from distill.data.molecules import Molecule
@@ -50,26 +50,6 @@ def rmsd(a: Atoms, b: Atoms) -> float:
     moved = b.copy()
     minimize_rotation_and_translation(a, moved)
     return float(np.sqrt(((moved.positions - a.positions) ** 2).sum(1).mean()))
-
-
-def frequencies(atoms: Atoms, step: float = 0.005) -> np.ndarray:
-    """(3N,) harmonic frequencies in cm-1, sorted; imaginary ones negative."""
-    x, n = atoms.positions.copy(), len(atoms)
-    hessian = np.zeros((3 * n, 3 * n))
-    for k in range(3 * n):
-        moved = atoms.copy()
-        moved.calc = atoms.calc
-        forces = []
-        for sign in (1, -1):
-            shift = np.zeros(3 * n)
-            shift[k] = sign * step
-            moved.positions = x + shift.reshape(n, 3)
-            forces.append(moved.get_forces().ravel())
-        hessian[k] = -(forces[0] - forces[1]) / (2 * step)
-    root = np.repeat(np.sqrt(atomic_masses[atoms.numbers]), 3)
-    squares = np.linalg.eigvalsh(0.5 * (hessian + hessian.T) / np.outer(root, root))
-    to_wavenumbers = np.sqrt(_e / _amu) * 1e10 / (2 * np.pi * _c * 100)
-    return np.sign(squares) * np.sqrt(np.abs(squares)) * to_wavenumbers
 
 
 def turned(molecule: Molecule, positions: np.ndarray) -> list[np.ndarray]:
