@@ -111,8 +111,8 @@ def test_foreign_safetensors(tmp_path, metadata):
 
 
 def test_another_format_version(file):
-    newer = rewritten(file, lambda h: h.update(format_version=3))
-    with pytest.raises(DistillError, match=r"changed.* student format 3.* upgrade mlff-distiller"):
+    newer = rewritten(file, lambda h: h.update(format_version=4))
+    with pytest.raises(DistillError, match=r"changed.* student format 4.* upgrade mlff-distiller"):
         load_student(newer)
     older = rewritten(file, lambda h: h.update(format_version=0))
     with pytest.raises(DistillError, match=r"changed.* student format 0.* write it again"):

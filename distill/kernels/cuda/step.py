@@ -180,7 +180,9 @@ class Step:
                     "read2": weights.read2,
                     "energies": self.energies,
                 }
-                forward.append(Launch(dense.dense_turn, blocks, turn, onward_constants, dense_warps))
+                forward.append(
+                    Launch(dense.dense_turn, blocks, turn, onward_constants, dense_warps)
+                )
                 break
             following = weights.layers[k + 1]
             s, v, phi = floats(n, f), floats(n, 3, f), floats(n, 3, f)
