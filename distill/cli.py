@@ -320,8 +320,8 @@ def label(
         typer.Argument(
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
             "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
-            "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
-            "train, validation, test."
+            "contacts, handovers, exchange, clusters, water, ions, zwitterions, ionized, small, "
+            "mutated, analogues, rigid, exotic; each train, validation, test."
         ),
     ] = None,
     *,
@@ -351,6 +351,24 @@ def label(
         typer.Option(
             help="So many more, at most, for 20 geometries: of bonds that the MD of a student "
             "is about to break."
+        ),
+    ] = 0,
+    relaxed: Annotated[
+        int,
+        typer.Option(
+            help="So many conformers beside these, two geometries of each, on the way to a minimum "
+            "of the student --md; of pairs of molecules contacts."
+        ),
+    ] = 0,
+    scanned: Annotated[
+        int,
+        typer.Option(help="So many with a turned torsion, the rest relaxed by the student --md."),
+    ] = 0,
+    pulled: Annotated[
+        int,
+        typer.Option(
+            help="Of each of --relaxed, if it is a pair of molecules, so many with the two nearer "
+            "to each other or farther apart."
         ),
     ] = 0,
     md: Annotated[
@@ -396,6 +414,8 @@ def label(
 
     Example: `distill label drugs:test -o drugs.h5 --frames 20 --temperatures 300,500 --md tiny`
 
+    Minima and torsions, too: `distill label CCCCO -o b.h5 --md tiny --relaxed 4 --scanned 4`
+
     Labels of your own become such a file by
     `distill label --from-file mine.xyz -o mine.h5 --labelled-by "wB97M-V/def2-TZVPD, ORCA 6.1"`
     """
@@ -429,6 +449,9 @@ def label(
         hopped=hopped,
         strained=strained,
         handed=handed,
+        relaxed=relaxed,
+        scanned=scanned,
+        pulled=pulled,
         md=md,
         seed=seed,
     )

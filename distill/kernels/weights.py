@@ -18,7 +18,7 @@ DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 
 
 def describe(student: Student, intervals: int) -> NDArray[np.float64]:
-    """The numbers that ``csrc/student.h`` reads: seven of the student, then four for each element."""
+    """What ``csrc/student.h`` reads: seven numbers of the student, then four for each element."""
     config = student.config
     sizes = [
         config.hidden, config.layers, config.n_radial, len(config.elements), intervals,
