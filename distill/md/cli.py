@@ -97,7 +97,9 @@ def md(
     ] = "",
     residue: Annotated[
         str,
-        typer.Option(help="The PDB's residue that the ligand is, if that has no coordinates."),
+        typer.Option(
+            help="The PDB's residue that the ligand is (LIG, A:12), if that has no coordinates."
+        ),
     ] = "",
     ph: Annotated[float, typer.Option(help="For the protein's hydrogens.")] = 7.0,
     charges: Annotated[
@@ -120,8 +122,8 @@ def md(
     ml: Annotated[
         str,
         typer.Option(
-            help="The student's atoms: residues by name (LIG) or chain and number (A:12), or atoms "
-            "counted from 0 (atoms 0-11,15)."
+            help="The student's atoms: residues by name (LIG) or chain and number (A:12; :12 of a "
+            "blank chain), or atoms counted from 0 (atoms 0-11,15)."
         ),
     ] = "",
     charge: Annotated[int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")] = None,
