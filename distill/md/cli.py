@@ -93,7 +93,7 @@ def md(
         str, typer.Option("--complex", help="A PDB file of a protein, with --ligand.")
     ] = "",
     ligand: Annotated[
-        str, typer.Option(help="An SDF file of the ligand in its place, or its SMILES.")
+        str, typer.Option(help="An SDF or MOL2 file of the ligand in its place, or its SMILES.")
     ] = "",
     residue: Annotated[
         str,

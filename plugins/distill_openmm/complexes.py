@@ -50,10 +50,10 @@ def complex_in_water(
 ) -> Prepared:
     """A protein of a PDB or mmCIF file with a ligand, the residue LIG; its waters and ions stay.
 
-    ligand: an SDF file (or Molecule, RDKit Mol) with coordinates within the protein, or a SMILES,
-    whose coordinates are those of the PDB's ``residue`` (its name or number; None: the one residue
-    that has these atoms). Hydrogens are added where they lack, the protein's (with histidine's
-    tautomers) by OpenMM's Modeller at ``ph``. The other arguments are those of
+    ligand: an SDF or MOL2 file (or Molecule, RDKit Mol) with coordinates within the protein, or a
+    SMILES, whose coordinates are those of the PDB's ``residue`` (its name or number; None: the one
+    residue that has these atoms). Hydrogens are added where they lack, the protein's (with
+    histidine's tautomers) by OpenMM's Modeller at ``ph``. The other arguments are those of
     :func:`distill_openmm.solvate.solvate`; without solvent, or with an implicit one, there is no
     box. Raises DistillError for a residue that is incomplete or that Amber14 does not know, for a
     ligand that is not there, clashes or has another charge, and as solvate does.

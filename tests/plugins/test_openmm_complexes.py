@@ -251,9 +251,10 @@ def test_no_pdb(tmp_path: Path) -> None:
 @needs_ambertools
 def test_lysozyme_in_water(cache: Path) -> None:
     """p-xylene by its own coordinates, the protein as Amber made it."""
-    ligand = Chem.MolFromMol2File(str(LYSOZYME / "ligand.tripos.mol2"), removeHs=False)
+    mol2 = LYSOZYME / "ligand.tripos.mol2"
+    ligand = Chem.MolFromMol2File(str(mol2), removeHs=False)
     made = complex_in_water(
-        LYSOZYME / "receptor.pdb", ligand, charges="gasteiger", padding=4.0, cache=cache, say=quiet
+        LYSOZYME / "receptor.pdb", mol2, charges="gasteiger", padding=4.0, cache=cache, say=quiet
     )
     kinds = Counter(r.name for r in made.topology.residues())
     assert made.topology.getNumAtoms() == 2603 + 18 + 3 * kinds["HOH"] + kinds["CL"] + kinds["NA"]
