@@ -33,6 +33,10 @@ class Group:
             freedom -= 3.0 * self.masses.sum() / max(masses.sum(), 1e-300)
         self.freedom = freedom
 
+    def centre(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The centre of mass (3,), of positions (N, 3) of the whole System, in their unit."""
+        return (self.masses[:, None] * positions[self.atoms]).sum(0) / float(self.masses.sum())
+
     def temperature(self, velocities: NDArray[np.float64]) -> float | None:
         """In K, of velocities (N, 3) of the whole System in nm/ps; None of an empty group."""
         if self.freedom < 0.5:

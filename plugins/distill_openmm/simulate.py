@@ -89,6 +89,10 @@ class Simulation:
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])
         self.watch = Watch(student, self.numbers) if self._whole() else None
         self.wrap = None if prepared.box is None else Wrap(molecules(system), prepared.atoms)
+        # alone in vacuum nothing else says where the molecule is, and a thermostat lets it drift
+        self.centre = None
+        if prepared.system is None and prepared.box is None:
+            self.centre = self.everyone.centre(0.1 * np.asarray(prepared.positions))
         self.bonds = bonded_pairs(self.numbers, np.asarray(prepared.positions)[prepared.atoms])
 
     def _whole(self) -> bool:
@@ -299,9 +303,11 @@ class Simulation:
 
     def shown(self, positions: Array, box: Array | None) -> Array:
         """Positions to be written: of the topology's atoms, without link atoms; in a box around the
-        student's."""
+        student's; of a molecule alone with the centre of mass where it was given."""
         if box is not None and self.wrap is not None:
             positions = self.wrap(positions, box)
+        if self.centre is not None:
+            positions = positions + (self.centre - self.everyone.centre(positions))
         return positions[: self.prepared.topology.getNumAtoms()]
 
     def columns(self) -> list[str]:

@@ -19,6 +19,7 @@ from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
 from distill.errors import DistillError
 from distill.md import MDSettings
+from distill_ase import StudentCalculator
 from distill_openmm.contexts import platform_for, seed_of
 from distill_openmm.groups import Group
 from distill_openmm.keep import packed, read_prepared, write_prepared
@@ -236,6 +237,28 @@ def test_molecules_are_wrapped_around_the_student() -> None:
     cells = np.array(list(np.ndindex(5, 5, 5))) - 2.0
     images = np.linalg.norm(away[:, None] + cells @ box, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(away, axis=-1), images.min(1), atol=1e-9)
+
+
+def test_a_molecule_alone_stays_where_it_was(tmp_path: Path) -> None:
+    """Its centre of mass, which drifts in MD; the frames are those of which md.csv tells."""
+    there = START + np.array([10.0, -20.0, 30.0])
+    simulate(tmp_path, in_vacuum(METHANOL, there), settings(ps=1.0, friction=10.0))
+    kept = np.load(tmp_path / "checkpoint.npz")["positions"]
+    centre = METHANOL.masses @ there / METHANOL.masses.sum()
+    assert np.abs(10.0 * METHANOL.masses @ kept / METHANOL.masses.sum() - centre).max() > 0.05
+    trajectory = mdtraj.load(tmp_path / "trajectory.dcd", top=str(tmp_path / "topology.pdb"))
+    first = mdtraj.load(str(tmp_path / "topology.pdb"))
+    for frames in (trajectory, first):
+        x = 10.0 * frames.xyz.astype(float)
+        np.testing.assert_allclose(
+            np.einsum("n,fnx->fx", METHANOL.masses, x) / METHANOL.masses.sum(),
+            np.broadcast_to(centre, (len(x), 3)), atol=2e-3,
+        )  # fmt: skip
+    atoms = METHANOL.atoms(START)
+    atoms.calc = StudentCalculator("ultra-tiny")
+    for x, energy in zip(trajectory.xyz, columns(tmp_path / "md.csv")["potential_kj_per_mol"]):
+        atoms.positions = 10.0 * x
+        assert atoms.get_potential_energy() * 96.48533 == pytest.approx(energy, abs=0.05)
 
 
 def test_seeds_and_platforms() -> None:
