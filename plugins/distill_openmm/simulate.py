@@ -239,7 +239,14 @@ class Simulation:
         prepared, settings = self.prepared, self.settings
         box = None if prepared.box is None else 0.1 * np.asarray(prepared.box)
         self.progress.say("Minimization.")
-        x = minimized(self.contexts, 0.1 * np.asarray(prepared.positions), box, self.numbers)
+
+        def tell(text: str, log: bool) -> None:
+            self.progress.advance(text, 0.0, 0.0)
+            if log:
+                self.progress.say(f"{text}.")
+
+        x = 0.1 * np.asarray(prepared.positions)
+        x = minimized(self.contexts, x, box, self.numbers, tell)
         self.write_topology(x, box)
         first = settings.phases()[0]
         moment = Moment(0, x, np.zeros_like(x), box)

@@ -25,7 +25,7 @@ from distill_openmm.groups import Group
 from distill_openmm.keep import packed, read_prepared, write_prepared
 from distill_openmm.prepare import in_vacuum
 from distill_openmm.prepared import Prepared
-from distill_openmm.simulate import Simulation
+from distill_openmm.simulate import Progress, Simulation
 from distill_openmm.summary import columns, summary
 from distill_openmm.wrap import Wrap, whole
 
@@ -194,6 +194,29 @@ def test_what_a_box_leaves(tmp_path: Path) -> None:
     np.testing.assert_allclose(kinetic, table["kinetic_kj_per_mol"], rtol=1e-4)
     # 3 N, less three for each rigid water, less the centre of mass
     assert own + rest == pytest.approx(3 * 6 + 6 * 215 - 3)
+
+
+def test_a_minimization_tells_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the display all along, in the log now and then and at its end; energies go down to that
+    of OpenMM's State."""
+    monkeypatch.setattr("distill_openmm.minimize.SHOWN", 0.0)
+    monkeypatch.setattr("distill_openmm.minimize.LOGGED", 1e9)
+    lines, shown = [], []
+    progress = Progress(lines.append, lambda phase, share, speed: shown.append(phase))
+    simulation = Simulation(
+        load_student("ultra-tiny"), in_a_box(3), settings(platform="CPU"), tmp_path, progress
+    )
+    moment = simulation.start()
+    context, _ = simulation.contexts.make(moment, settings().phases()[0])
+    energy = context.getState(energy=True).getPotentialEnergy()._value
+    assert lines[0] == "Minimization." and len(lines) == 3
+    around = [t for t in shown if t.startswith("Minimization around the student's atoms: ")]
+    assert len(around) > 20 and lines[1] == f"{around[-1]}."
+    assert lines[2].startswith("Minimization: ") and lines[2] == f"{shown[-1]}."
+    told = [float(t.split(", ", 1)[1].removesuffix(" kJ/mol").replace(",", "")) for t in around]
+    assert told[-1] < told[0]
+    last = float(shown[-1].split(", ", 1)[1].removesuffix(" kJ/mol").replace(",", ""))
+    assert last == pytest.approx(energy, abs=3.0)
 
 
 def test_a_setup_comes_back_in_every_bit(tmp_path: Path) -> None:
