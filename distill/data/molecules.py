@@ -81,6 +81,18 @@ def read_molecules(
     return read([source], Options(charge, spin, largest_fragment), skipped)
 
 
+def read_one(source: str, **options: Any) -> Molecule:
+    """The one molecule of a source; DistillError for several, and as `read_molecules`, whose other
+    arguments are taken, does."""
+    found = read_molecules(source, **options)
+    if len(found) > 1:
+        names = ", ".join(molecule.name for molecule in found[:5]) + ", ..." * (len(found) > 5)
+        raise DistillError(
+            f"{source} holds {len(found)} molecules ({names}); give a file of one, or its SMILES."
+        )
+    return found[0]
+
+
 def read_sources(
     sources: Iterable[str],
     *,

@@ -20,7 +20,7 @@ from distill_openmm.ligand_pose import fits, posed, symbol
 from distill_openmm.prepared import Prepared, angstroms
 from distill_openmm.ready_made import read_pdb
 from distill_openmm.selection import WATER, called, one_residue, place, some, uncommon
-from distill_openmm.solvate import Ligand, ligand_topology, one_molecule, prepared
+from distill_openmm.solvate import Ligand, as_molecule, ligand_topology, prepared
 from distill_openmm.surroundings import Surroundings, check_number, force_field, seeded
 
 CLASH = 2.0
@@ -60,7 +60,7 @@ def complex_in_water(
     """
     around = Surroundings(solvent, water, padding, salt, box, cutoff, hydrogen_mass, seed)
     check_number("ph", ph, 0.0, 14.0, "pH")
-    molecule = one_molecule(ligand)
+    molecule = as_molecule(ligand)
     ligand_topology(molecule)  # says when the bonds are not known
     topology, positions = read_pdb(pdb)
     molecule, gone, notes = placed(molecule, residue, topology, positions, str(pdb))

@@ -132,15 +132,22 @@ def numbers(text: str, ml: str) -> list[int]:
 
 
 def checked(topology: app.Topology, atoms: Sequence[int]) -> list[int]:
-    """Sorted; DistillError for none, for those that are not there, and for one twice."""
-    count = topology.getNumAtoms()
+    """Sorted, once they have been looked at."""
+    check_atoms(atoms, topology.getNumAtoms())
+    return sorted(atoms)
+
+
+def check_atoms(atoms: Sequence[int], count: int) -> None:
+    """DistillError for none, for those that are not there among ``count``, and for one twice."""
     if not atoms:
-        raise DistillError("The student has no atoms; choose at least one.")
+        raise DistillError("There is no atom for the student to act on; choose at least one.")
     if min(atoms) < 0 or max(atoms) >= count:
         raise DistillError(
             f"The student's atoms run from {min(atoms)} to {max(atoms)}, but there are atoms 0 to "
             f"{count - 1}; choose among these."
         )
-    if len(set(atoms)) != len(atoms):
-        raise DistillError("An atom is listed twice among the student's; list each once.")
-    return sorted(atoms)
+    twice = [i for i, times in Counter(atoms).items() if times > 1]
+    if twice:
+        raise DistillError(
+            f"Atom {twice[0]} is listed twice among the student's; list each atom once."
+        )
