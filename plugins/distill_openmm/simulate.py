@@ -24,7 +24,7 @@ from distill.student.latent import Alarm, rms
 from distill.whole import disk_errors, sweep, whole_file
 from distill_openmm.contexts import Contexts, Moment, look, seed_of
 from distill_openmm.frames import COLUMNS, Frames
-from distill_openmm.groups import BOLTZMANN, Group
+from distill_openmm.groups import BOLTZMANN, groups
 from distill_openmm.keep import DAMAGED
 from distill_openmm.minimize import minimized
 from distill_openmm.prepared import Prepared
@@ -81,9 +81,8 @@ class Simulation:
         system = self.contexts.system
         count = system.getNumParticles()
         chosen = set(prepared.atoms)
-        self.everyone = Group(system, range(count))
-        self.ligand = Group(system, prepared.atoms)
-        self.rest = Group(system, [k for k in range(count) if k not in chosen])
+        rest = [k for k in range(count) if k not in chosen]
+        self.everyone, self.ligand, self.rest = groups(system, range(count), prepared.atoms, rest)
         self.mass = float(self.everyone.masses.sum())
         elements = [atom.element for atom in prepared.topology.atoms()]
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])

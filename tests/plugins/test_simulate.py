@@ -21,7 +21,7 @@ from distill.errors import DistillError
 from distill.md import MDSettings
 from distill_ase import StudentCalculator
 from distill_openmm.contexts import platform_for, seed_of
-from distill_openmm.groups import Group
+from distill_openmm.groups import groups
 from distill_openmm.keep import packed, read_prepared, write_prepared
 from distill_openmm.prepare import in_vacuum
 from distill_openmm.prepared import Prepared
@@ -182,10 +182,8 @@ def test_what_a_box_leaves(tmp_path: Path) -> None:
     assert mdtraj.compute_distances(trajectory, bonds, periodic=False).max() < 0.2
     # the kinetic energy is the groups' together
     system = Simulation(load_student("ultra-tiny"), prepared, settings(), tmp_path).contexts.system
-    own, rest = (
-        Group(system, range(6)).freedom,
-        Group(system, range(6, prepared.topology.getNumAtoms())).freedom,
-    )
+    others = range(6, prepared.topology.getNumAtoms())
+    own, rest = (group.freedom for group in groups(system, range(6), others))
     kinetic = (
         0.5
         * 8.31446e-3
