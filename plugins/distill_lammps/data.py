@@ -1,14 +1,13 @@
 """LAMMPS data files of molecules in vacuum and of liquids."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.data import atomic_masses, chemical_symbols
 
 from distill.data.explore import first_geometries
-from distill.data.molecules import Molecule, read_molecules
+from distill.data.molecules import Molecule, read_one
 from distill.elements import ELEMENTS
 from distill.errors import DistillError
 
@@ -48,25 +47,9 @@ def write_data(atoms: Atoms, file: str | Path) -> None:
     Path(file).write_text("\n".join(lines) + "\n")
 
 
-def one_molecule(source: str, charge: int | None = None, spin: int | None = None) -> Molecule:
-    """The molecule of whatever ``read_molecules`` takes; DistillError where it holds several.
-
-    charge (e) and spin (2S+1): of coordinates whose file does not tell.
-    """
-    given: dict[str, Any] = {"charge": charge, "spin": spin}
-    found = read_molecules(source, **{key: x for key, x in given.items() if x is not None})
-    if len(found) > 1:
-        names = ", ".join(molecule.name for molecule in found[:5])
-        more = ", ..." if len(found) > 5 else ""
-        raise DistillError(
-            f"{source} holds {len(found)} molecules ({names}{more}); give one with a single one."
-        )
-    return found[0]
-
-
 def geometry(source: str | Molecule) -> Atoms:
     """A molecule's first geometry as its file has it, else one from its bonds; isotopes' masses."""
-    molecule = one_molecule(source) if isinstance(source, str) else source
+    molecule = read_one(source) if isinstance(source, str) else source
     given = molecule.positions or first_geometries(molecule, 1, 0)
     atoms = molecule.atoms(given[0])
     atoms.set_masses(molecule.masses)

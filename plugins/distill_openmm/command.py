@@ -5,23 +5,21 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from distill.bar import bar
 from distill.errors import DistillError
 from distill.lock import sole_user
 from distill.md.settings import MDSettings
 from distill.md.source import Source
 from distill.student.file import load_student, save_student
 from distill.whole import write_json
-from distill_openmm.contexts import Contexts, platform_for
+from distill_openmm.contexts import platform_for
 from distill_openmm.keep import SETUP, read_prepared, write_prepared
 from distill_openmm.picture import picture
 from distill_openmm.prepare import prepare
@@ -53,19 +51,17 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
         elif any(out.iterdir()):
             raise DistillError(f"{out} is not empty and holds no MD run; give another -o.")
         say = logger(out, console)
-        if not (out / SETUP).is_file():
-            prepared = prepare(source, loaded, settings.seed, say)
-            # what cannot be run shall leave no folder
-            Contexts(loaded, prepared, settings.within(prepared.box is not None))
-            write_json(out / ASKED, asked)
+        new = not (out / SETUP).is_file()
+        prepared = prepare(source, loaded, settings.seed, say) if new else read_prepared(out)
+        settings = settings.within(prepared.box is not None)
+        progress = Progress(say)
+        # before anything is written: what cannot be run shall leave no folder
+        simulation = Simulation(loaded, prepared, settings, out, progress)
+        write_json(out / ASKED, asked)
+        if new:
             save_student(loaded, out / STUDENT)
             write_prepared(out, prepared)
-        else:
-            write_json(out / ASKED, asked)
-            (out / DONE).unlink(missing_ok=True)
-        prepared = read_prepared(out)
-        loaded = load_student(out / STUDENT)
-        settings = settings.within(prepared.box is not None)
+        (out / DONE).unlink(missing_ok=True)
         for note in prepared.notes:
             say(note)
         others = prepared.topology.getNumAtoms() - len(prepared.atoms)
@@ -78,8 +74,12 @@ def md(student: str, source: Source, settings: MDSettings, out: Path, console: C
             f"{settings.ensemble.upper()} at {settings.temperature:g} K, "
             f"{settings.timestep:g} fs a step."
         )
-        with bar(console) as advance:
-            simulation = Simulation(loaded, prepared, settings, out, Progress(say, advance))
+        with bar("Setting up", console) as advance:
+
+            def shown(phase: str, share: float, speed: float) -> None:
+                advance(share, phase, f"{speed:.3g} ns/day" if speed else "")
+
+            progress.advance = shown
             result = simulation.run()
         result |= summary(out / "md.csv")
         write_json(out / DONE, {**result, "student": student, "asked": asked})
@@ -171,20 +171,3 @@ def logger(out: Path, console: Console) -> Callable[[str], None]:
             waiting.clear()
 
     return say
-
-
-@contextmanager
-def bar(console: Console) -> Iterator[Callable[[str, float, float], None]]:
-    """A progress bar: the phase, the share of all, ns/day."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[speed]}"),
-    )  # fmt: skip
-    with Bar(*columns, console=console) as progress:
-        task = progress.add_task("Setting up", total=1.0, speed="")
-
-        def advance(phase: str, share: float, speed: float) -> None:
-            told = f"{speed:.3g} ns/day" if speed else ""
-            progress.update(task, description=phase, completed=share, speed=told)
-
-        yield advance

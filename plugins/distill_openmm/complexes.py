@@ -19,8 +19,8 @@ from distill.errors import DistillError, reason
 from distill_openmm.ligand_pose import fits, posed, symbol
 from distill_openmm.prepared import Prepared, angstroms
 from distill_openmm.ready_made import read_pdb
-from distill_openmm.selection import WATER, one_residue, uncommon
-from distill_openmm.solvate import Ligand, ligand_topology, one_molecule, prepared
+from distill_openmm.selection import WATER, called, one_residue, place, some, uncommon
+from distill_openmm.solvate import Ligand, as_molecule, ligand_topology, prepared
 from distill_openmm.surroundings import Surroundings, check_number, force_field, seeded
 
 CLASH = 2.0
@@ -50,17 +50,17 @@ def complex_in_water(
 ) -> Prepared:
     """A protein of a PDB or mmCIF file with a ligand, the residue LIG; its waters and ions stay.
 
-    ligand: an SDF file (or Molecule, RDKit Mol) with coordinates within the protein, or a SMILES,
-    whose coordinates are those of the PDB's ``residue`` (its name or number; None: the one residue
-    that has these atoms). Hydrogens are added where they lack, the protein's (with histidine's
-    tautomers) by OpenMM's Modeller at ``ph``. The other arguments are those of
+    ligand: an SDF or MOL2 file (or Molecule, RDKit Mol) with coordinates within the protein, or a
+    SMILES, whose coordinates are those of the PDB's ``residue`` (its name or number; None: the one
+    residue that has these atoms). Hydrogens are added where they lack, the protein's (with
+    histidine's tautomers) by OpenMM's Modeller at ``ph``. The other arguments are those of
     :func:`distill_openmm.solvate.solvate`; without solvent, or with an implicit one, there is no
     box. Raises DistillError for a residue that is incomplete or that Amber14 does not know, for a
     ligand that is not there, clashes or has another charge, and as solvate does.
     """
     around = Surroundings(solvent, water, padding, salt, box, cutoff, hydrogen_mass, seed)
     check_number("ph", ph, 0.0, 14.0, "pH")
-    molecule = one_molecule(ligand)
+    molecule = as_molecule(ligand)
     ligand_topology(molecule)  # says when the bonds are not known
     topology, positions = read_pdb(pdb)
     molecule, gone, notes = placed(molecule, residue, topology, positions, str(pdb))
@@ -104,18 +104,16 @@ def placed(
         where = molecule.positions[0]
         there = [r for r in like if overlap(r, positions, where)]
         notes = tuple(
-            f"The residue {r.name} {r.chain.id}:{r.id} of {pdb} stands where {molecule.name} is, "
-            "and was taken out."
+            f"The residue {called(r)} of {pdb} stands where {molecule.name} is, and was taken out."
             for r in there
         )
         return molecule, there, notes
     if len(like) == 1:
         return posed(molecule, like[0], positions), like, ()
     if like:
-        some = ", ".join(f"{r.name} {r.chain.id}:{r.id}" for r in like[:4])
         raise DistillError(
-            f"{pdb} has {len(like)} residues like {molecule.name} ({some}); name one, such as "
-            f"'{like[0].chain.id}:{like[0].id}'."
+            f"{pdb} has {len(like)} residues like {molecule.name} ({some(like)}); name one, such "
+            f"as '{place(like[0])}' (--residue)."
         )
     others = ", ".join(sorted({r.name for r in uncommon(topology)})) or "none"
     raise DistillError(
@@ -163,11 +161,10 @@ def check_clash(model: app.Modeller, where: NDArray[np.float64], molecule: Molec
     other = atoms[nearest[worst]]
     ion = len(list(other.residue.atoms())) == 1
     if distances[worst] < (1.6 if ion else CLASH):
-        residue = other.residue
         raise DistillError(
             f"{molecule.name} clashes with the protein: its atom {numbers[worst]} is "
-            f"{distances[worst]:.1f} Å from {other.name} of {residue.name} {residue.chain.id}:"
-            f"{residue.id}; give a pose without (a ligand that is bound covalently: --prmtop)."
+            f"{distances[worst]:.1f} Å from {other.name} of {called(other.residue)}; give a pose "
+            "without (a ligand that is bound covalently: --prmtop)."
         )
     if distances.min() > 8.0:
         raise DistillError(
@@ -184,7 +181,7 @@ def check_residues(topology: app.Topology, amber: app.ForceField, pdb: str) -> N
     for residue in topology.residues():
         name = {"HIS": "HIE"}.get(residue.name, residue.name)
         have = {a.name for a in residue.atoms()}
-        label = f"{residue.name} {residue.chain.id}:{residue.id}"
+        label = called(residue)
         if name not in known:
             # Amber's names of waters and ions are not always the PDB's
             if residue.name not in WATER and len(have) > 1:
@@ -201,15 +198,15 @@ def check_residues(topology: app.Topology, amber: app.ForceField, pdb: str) -> N
         if lacking and residue.name not in WATER:
             incomplete.append(f"{label} lacks {', '.join(lacking[:4])}")
     if unknown:
-        some = ", ".join(unknown[:4]) + (", ..." if len(unknown) > 4 else "")
+        few = ", ".join(unknown[:4]) + (", ..." if len(unknown) > 4 else "")
         raise DistillError(
-            f"Amber14 does not know {some} of {pdb}; delete what does not matter, or give "
+            f"Amber14 does not know {few} of {pdb}; delete what does not matter, or give "
             "parameters of your own (--prmtop and --inpcrd)."
         )
     if incomplete:
-        some = "; ".join(incomplete[:3]) + ("; ..." if len(incomplete) > 3 else "")
+        few = "; ".join(incomplete[:3]) + ("; ..." if len(incomplete) > 3 else "")
         raise DistillError(
-            f"{pdb} is incomplete: {some} (atoms that the crystal does not show, or a gap in the "
+            f"{pdb} is incomplete: {few} (atoms that the crystal does not show, or a gap in the "
             f"chain). {MENDED}."
         )
 

@@ -28,6 +28,7 @@ from distill_openmm.computation import (
     too_few,
 )
 from distill_openmm.module import OpenMMStudent
+from distill_openmm.selection import check_atoms
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -136,15 +137,7 @@ def atomic_numbers(topology: Any, atoms: list[int] | None) -> list[int]:
     everyone = list(topology.atoms())
     if atoms is None:
         atoms = list(range(len(everyone)))
-    if not atoms:
-        raise DistillError("There is no atom for the student to act on; choose at least one.")
-    if len(set(atoms)) != len(atoms):
-        raise DistillError("An atom is listed twice among the student's; list each once.")
-    if min(atoms) < 0 or max(atoms) >= len(everyone):
-        raise DistillError(
-            f"The student's atoms run from {min(atoms)} to {max(atoms)}, but the topology has "
-            f"atoms 0 to {len(everyone) - 1}; choose among these."
-        )
+    check_atoms(atoms, len(everyone))
     numbers = []
     for index in atoms:
         element = everyone[index].element

@@ -11,6 +11,7 @@ from rdkit.Geometry import Point3D
 from distill.data.molecules import Molecule, from_rdkit, quietly
 from distill.errors import DistillError
 from distill.student.environments import bonded
+from distill_openmm.selection import called
 from distill_openmm.skeleton import mappings, skeleton, skeleton_of
 
 
@@ -33,7 +34,7 @@ def posed(
     """
     mol = molecule.rdmol
     assert mol is not None
-    where = f"The residue {residue.name} {residue.chain.id}:{residue.id}"
+    where = f"The residue {called(residue)}"
     atoms = list(residue.atoms())
     hydrogens = sum(symbol(a) == "H" for a in atoms)
     wanted = int((molecule.numbers == 1).sum())

@@ -15,10 +15,12 @@ from distill.md.settings import MDSettings
 from distill.student import Student
 from distill_openmm.prepare import in_vacuum
 from distill_openmm.simulate import CHECKPOINT, Progress, Simulation
-from distill_openmm.summary import columns, summary
+from distill_openmm.summary import summary
 
 FOR_EVER = 1e6
 """Picoseconds, where minutes are what counts."""
+WARMING = 0.2
+"""The part of the frames that the mean temperature leaves out: there is no equilibration."""
 
 
 def run_md(
@@ -64,11 +66,4 @@ def run_md(
     simulation = Simulation(student, in_vacuum(molecule, positions), settings, out, progress)
     found = simulation.run(minutes, spent)
     (out / CHECKPOINT).unlink(missing_ok=True)
-    table = out / "md.csv"
-    return {**found, **summary(table), "mean_temperature_k": mean_temperature(table)}
-
-
-def mean_temperature(table: Path) -> float:
-    """Mean of the temperature, in K, without the first fifth (equilibration); 0 of none."""
-    found = columns(table).get("temperature_k", np.empty(0))
-    return float(found[len(found) // 5 :].mean()) if len(found) else 0.0
+    return {**found, **summary(out / "md.csv", WARMING)}

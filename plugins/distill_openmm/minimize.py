@@ -3,7 +3,7 @@
 import copy
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,48 +20,76 @@ AROUND, ALONE = 500, 200
 """Iterations of the force field around the student's atoms, and of these."""
 TOLERANCE = 10.0
 """kJ/mol/nm."""
+SHOWN, LOGGED = 0.3, 15.0
+"""Seconds from one look at where a minimization is to the next, on the display and in the log."""
+Tell = Callable[[str, bool], None]
+"""Is told where a minimization is; True: for the log, too."""
+
+
+def silent(text: str, log: bool) -> None:
+    """Tells nobody."""
 
 
 def minimized(
-    contexts: Contexts, positions: Array, box: Array | None, numbers: NDArray[np.int64]
-) -> Array:
+    contexts: Contexts, positions: Array, box: Array | None, numbers: NDArray[np.int64],
+    tell: Tell = silent,
+) -> Array:  # fmt: skip
     """Positions (M, 3) in nm of the mixed System's particles, minimized: first what is around the
     student's atoms, by the force field, then everything.
 
-    positions: (N, 3) in nm, of the topology's atoms. numbers: of the student's atoms.
+    positions: (N, 3) in nm, of the topology's atoms. numbers: of the student's atoms. tell: is told
+    how far it is.
     """
     prepared = contexts.prepared
     if prepared.system is not None and len(prepared.atoms) < len(positions):
         held = around(prepared.system, prepared.atoms)
         context = placed(contexts, held, positions, box)
-        descend(context, AROUND)
+        descend(context, AROUND, tell, "Minimization around the student's atoms")
         positions = context.getState(positions=True).getPositions(asNumpy=True)._value
     if contexts.system.getNumParticles() > len(positions):
         _, positions = with_link_atoms(prepared.topology, contexts.system, positions)
     contexts.forget()
     context = placed(contexts, contexts.system, positions, box)
-    relax(context, numbers, ALONE, prepared.atoms)
+    relax(context, numbers, ALONE, prepared.atoms, tell)
     return np.asarray(context.getState(positions=True).getPositions(asNumpy=True)._value)
 
 
-class Stop(openmm.MinimizationReporter):
-    """Ends a minimization when Ctrl-C has come: when there is something in the list ``came``, or,
-    where no other thread takes it, when it waits."""
+class Reporter(openmm.MinimizationReporter):
+    """Tells where a minimization, ``what``, is. Ends it when Ctrl-C has come: when there is
+    something in the list ``came``, or, where no other thread takes it, when it waits."""
 
-    def __init__(self, came: list[int]):
+    def __init__(self, came: list[int], tell: Tell, what: str):
         super().__init__()
-        self.came = came
+        self.came, self.tell, self.what = came, tell, what
+        self.count, self.energy = 0, 0.0
+        self.shown = self.logged = time.monotonic()
 
     def report(self, iteration: int, x: Any, grad: Any, args: Any) -> bool:
-        """Called by OpenMM after each iteration."""
+        """Called by OpenMM after each iteration; it counts anew where constraints get stiffer."""
         time.sleep(1e-6)  # only then Python looks for signals
+        self.count += 1
+        self.energy = args["system energy"]
+        now = time.monotonic()
+        if now - self.shown > SHOWN:
+            self.shown, log = now, now - self.logged > LOGGED
+            self.logged = now if log else self.logged
+            self.say(log)
         return bool(self.came) or signal.SIGINT in signal.sigpending()
 
+    def say(self, log: bool) -> None:
+        """Iterations and energy."""
+        self.tell(f"{self.what}: {self.count} iterations, {self.energy:,.0f} kJ/mol", log)
 
-def descend(context: openmm.Context, iterations: int) -> None:
+
+def descend(
+    context: openmm.Context, iterations: int, tell: Tell = silent, what: str = "Minimization"
+) -> None:
     """OpenMM's minimization, which hears Ctrl-C."""
     with ctrl_c_later() as came:
-        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations, Stop(came))
+        reporter = Reporter(came, tell, what)
+        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, iterations, reporter)
+    if reporter.count:
+        reporter.say(True)
 
 
 def around(system: openmm.System, atoms: Sequence[int]) -> openmm.System:
@@ -89,7 +117,7 @@ def placed(
 
 def relax(
     context: openmm.Context, numbers: NDArray[np.int64], iterations: int,
-    atoms: Sequence[int] | None = None,
+    atoms: Sequence[int] | None = None, tell: Tell = silent,
 ) -> bool:  # fmt: skip
     """OpenMM's minimization, undone where it took the student's atoms (None: all) apart; whether it
     was kept.
@@ -103,7 +131,7 @@ def relax(
     start = before.getPositions(asNumpy=True)._value
     if not np.isfinite(before.getForces(asNumpy=True)._value).all():
         return False  # MD will say so
-    descend(context, iterations)
+    descend(context, iterations, tell)
     with ctrl_c_later():
         after = context.getState(positions=True, energy=True)
     end = after.getPositions(asNumpy=True)._value

@@ -1,23 +1,11 @@
 """Charges of a user's own, out of a ``.mol2`` file (RESP, for example)."""
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from ase.data import atomic_numbers
-
+from distill.data.mol2 import Mol2, parse
 from distill.data.molecules import Molecule
 from distill.errors import DistillError
 from distill_openmm.skeleton import mappings, skeleton, skeleton_of
-
-
-@dataclass(frozen=True)
-class Mol2:
-    """The first molecule of a file: N atomic numbers, bonds, and charges in e."""
-
-    numbers: list[int]
-    bonds: list[tuple[int, int]]
-    charges: list[float]
 
 
 def charges_of(molecule: Molecule, file: Path) -> list[float]:
@@ -44,39 +32,16 @@ def charges_of(molecule: Molecule, file: Path) -> list[float]:
 
 
 def read(file: Path) -> Mol2:
-    """A .mol2 with the atom types of Sybyl, GAFF or Amber."""
-    section = ""
-    atoms: dict[str, int] = {}
-    numbers, charges, bonds = [], [], []
+    """The first molecule of a .mol2 with the atom types of Sybyl, GAFF or Amber."""
     try:
-        for line in file.read_text().splitlines():
-            words = line.split()
-            if line.startswith("@<TRIPOS>"):
-                if section and line.startswith("@<TRIPOS>MOLECULE"):
-                    break
-                section = line.strip().removeprefix("@<TRIPOS>")
-            elif section == "ATOM" and words and not line.startswith("#"):
-                atoms[words[0]] = len(atoms)
-                numbers.append(element(words[5]))
-                charges.append(float(words[8]))
-            elif section == "BOND" and words and not line.startswith("#"):
-                bonds.append((atoms[words[1]], atoms[words[2]]))
+        mol2 = next(parse(file.read_text()), Mol2())
+        if len(mol2.charges) < len(mol2.numbers):
+            raise ValueError("no charges")
     except (OSError, UnicodeDecodeError, ValueError, IndexError, KeyError) as error:
         raise DistillError(
             f"{file} cannot be read as a .mol2 with charges; write it again, with charges in the "
             "ninth column of its atoms."
         ) from error
-    if not numbers:
+    if not mol2.numbers:
         raise DistillError(f"{file} holds no atoms; give a .mol2 with charges.")
-    return Mol2(numbers, bonds, charges)
-
-
-def element(kind: str) -> int:
-    """The atomic number of an atom type: C.ar, c3, Cl, cl, na (nitrogen), hn, ..."""
-    letters = re.match(r"[A-Za-z]+", kind)
-    if letters is None:
-        raise ValueError(f"no atom type: {kind}")
-    for two in ("Cl", "Br"):
-        if letters[0].lower() == two.lower():
-            return int(atomic_numbers[two])
-    return int(atomic_numbers[letters[0][0].upper()])
+    return mol2

@@ -10,7 +10,7 @@ import numpy as np
 
 from distill.cache import Say
 from distill.data.explore import first_geometries
-from distill.data.molecules import Molecule, read_molecules
+from distill.data.molecules import Molecule, read_one
 from distill.errors import DistillError
 from distill.md.source import Source
 from distill.student import Student
@@ -36,7 +36,7 @@ def prepare(source: Source, student: Student, seed: int, say: Say) -> Prepared:
         "minutes": source.charge_minutes, "seed": seed, "say": say,
     }  # fmt: skip
     if source.molecule:
-        molecule = one_molecule(source)
+        molecule = molecule_of(source)
         student.check_elements(molecule.numbers)
         student.check_charge(molecule.charge)
         start = first_geometries(molecule, 1, seed)[0]
@@ -69,7 +69,7 @@ def in_vacuum(molecule: Molecule, positions: np.ndarray) -> Prepared:
     )  # fmt: skip
 
 
-def one_molecule(source: Source) -> Molecule:
+def molecule_of(source: Source) -> Molecule:
     """The molecule that the source names; of the folder of a run, that run's."""
     given, charge, spin, largest = (
         source.molecule, source.charge, source.spin, source.largest_fragment,
@@ -82,20 +82,13 @@ def one_molecule(source: Source) -> Molecule:
             settings.get("largest_fragment", False),
         )  # fmt: skip
     try:
-        found = read_molecules(given, charge=charge, spin=spin, largest_fragment=largest)
+        return read_one(given, charge=charge, spin=spin, largest_fragment=largest)
     except DistillError as error:
         if os.path.isdir(given):
             raise DistillError(
                 f"{given} is not the folder of a `distill run`; give that, a SMILES or a file."
             ) from error
         raise
-    if len(found) > 1:
-        names = ", ".join(molecule.name for molecule in found[:5])
-        raise DistillError(
-            f"{given} holds {len(found)} molecules ({names}{', ...' * (len(found) > 5)}), and MD "
-            "is of one; give a file of that one, or its SMILES."
-        )
-    return found[0]
 
 
 def of_run(folder: Path) -> dict[str, Any]:

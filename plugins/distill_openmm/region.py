@@ -11,6 +11,7 @@ from openmm import app, unit
 from distill.charge import nearly_whole
 from distill.engine_arguments import check_indices
 from distill.errors import DistillError
+from distill_openmm.selection import check_atoms
 
 SATURATED = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1, 15: 3, 16: 2, 17: 1, 35: 1, 53: 1}
 """Neighbours of an atom without double bonds, at least."""
@@ -31,18 +32,9 @@ def check_region(
             f"The topology has {len(everyone)} atoms and the System {system.getNumParticles()} "
             "particles; give the topology that the System was made from."
         )
-    if not chosen:
-        raise DistillError("There is no atom for the student to act on; choose at least one.")
-    twice = [i for i, count in Counter(chosen).items() if count > 1]
-    if twice:
-        raise DistillError(f"Atom {twice[0]} is twice in atoms; list each atom once.")
+    check_atoms(chosen, len(everyone))
     whole = len(chosen) == len(everyone)  # nothing is left to the force field
     for i in chosen:
-        if not 0 <= i < len(everyone):
-            raise DistillError(
-                f"atoms has {i}, but the topology has atoms 0 to {len(everyone) - 1}; choose "
-                "among these."
-            )
         atom, residue = everyone[i], everyone[i].residue
         if system.isVirtualSite(i) or atom.element is None:
             raise DistillError(

@@ -24,9 +24,10 @@ def select(topology: app.Topology, ml: str | Iterable[int]) -> list[int]:
     """Indices of the atoms that ``ml`` names, in the topology's order.
 
     ml: a residue's name ("LIG", "residue LIG", "residue name LIG"), its number as in the PDB file
-    ("12", "A:12", "residue number 12"), several of these with commas, or indices of atoms
-    ("atoms 0-11,15", or a list), counted from 0. Raises DistillError where there is no such
-    residue, with the names of those that there are, and where there are several.
+    ("12", "A:12", ":12" of a chain without a name, "residue number 12"), several of these with
+    commas, or indices of atoms ("atoms 0-11,15", or a list), counted from 0. Raises DistillError
+    where there is no such residue, with the names of those that there are, and where there are
+    several.
     """
     if not isinstance(ml, str):
         return checked(topology, check_indices("ml", ml))
@@ -45,24 +46,47 @@ def select(topology: app.Topology, ml: str | Iterable[int]) -> list[int]:
 
 
 def one_residue(topology: app.Topology, word: str) -> app.topology.Residue:
-    """The residue of a name or a number; DistillError for none and for several."""
-    chain, _, number = word.rpartition(":")
+    """The residue of a name or a number, ":12" being one of a chain without a name; DistillError
+    for none and for several."""
+    chain, colon, number = word.strip().rpartition(":")
     residues = list(topology.residues())
+    of_number = [r for r in residues if r.id == number]
     found = [r for r in residues if r.name == word]
-    if not found and re.fullmatch(r"-?\d+", number):
-        found = [r for r in residues if r.id == number and chain in ("", r.chain.id)]
+    if not found:
+        # OpenMM has the column of a PDB file as it is, a blank
+        found = [r for r in of_number if not colon or chain.strip() == r.chain.id.strip()]
     if not found:
         found = [r for r in residues if r.name.lower() == word.lower()]
+    if not found and of_number:
+        raise DistillError(
+            f"There is no residue {word}, but {some(of_number)}; give '{place(of_number[0])}'."
+        )
     if not found:
         raise DistillError(f"There is no residue {word}; {hint(topology)}.")
     if len(found) > 1:
-        some = ", ".join(f"{r.name} {r.chain.id}:{r.id}" for r in found[:4])
-        more = ", ..." if len(found) > 4 else ""
+        one = f"chain and number, such as '{place(found[0])}'"
+        if len({place(r) for r in found}) < len(found):
+            atoms = [a.index for a in found[0].atoms()]
+            one = f"atoms, 'atoms {atoms[0]}-{atoms[-1]}' for the first"
         raise DistillError(
-            f"There are {len(found)} residues {word} ({some}{more}); name one by its chain and "
-            f"number, such as '{found[0].chain.id}:{found[0].id}'."
+            f"There are {len(found)} residues {word} ({some(found)}); name one by its {one}."
         )
     return found[0]
+
+
+def place(residue: app.topology.Residue) -> str:
+    """Chain and number as in the PDB file, A:12; :12 where the chain has no name."""
+    return f"{residue.chain.id.strip()}:{residue.id}"
+
+
+def called(residue: app.topology.Residue) -> str:
+    """A residue for a sentence: LIG A:12."""
+    return f"{residue.name} {place(residue)}"
+
+
+def some(residues: Sequence[app.topology.Residue]) -> str:
+    """The first few of them for a sentence."""
+    return ", ".join(map(called, residues[:4])) + ", ..." * (len(residues) > 4)
 
 
 def hint(topology: app.Topology) -> str:
@@ -108,15 +132,22 @@ def numbers(text: str, ml: str) -> list[int]:
 
 
 def checked(topology: app.Topology, atoms: Sequence[int]) -> list[int]:
-    """Sorted; DistillError for none, for those that are not there, and for one twice."""
-    count = topology.getNumAtoms()
+    """Sorted, once they have been looked at."""
+    check_atoms(atoms, topology.getNumAtoms())
+    return sorted(atoms)
+
+
+def check_atoms(atoms: Sequence[int], count: int) -> None:
+    """DistillError for none, for those that are not there among ``count``, and for one twice."""
     if not atoms:
-        raise DistillError("The student has no atoms; choose at least one.")
+        raise DistillError("There is no atom for the student to act on; choose at least one.")
     if min(atoms) < 0 or max(atoms) >= count:
         raise DistillError(
             f"The student's atoms run from {min(atoms)} to {max(atoms)}, but there are atoms 0 to "
             f"{count - 1}; choose among these."
         )
-    if len(set(atoms)) != len(atoms):
-        raise DistillError("An atom is listed twice among the student's; list each once.")
-    return sorted(atoms)
+    twice = [i for i, times in Counter(atoms).items() if times > 1]
+    if twice:
+        raise DistillError(
+            f"Atom {twice[0]} is listed twice among the student's; list each atom once."
+        )

@@ -24,7 +24,7 @@ from distill.student.latent import Alarm, rms
 from distill.whole import disk_errors, sweep, whole_file
 from distill_openmm.contexts import Contexts, Moment, look, seed_of
 from distill_openmm.frames import COLUMNS, Frames
-from distill_openmm.groups import BOLTZMANN, Group
+from distill_openmm.groups import BOLTZMANN, groups
 from distill_openmm.keep import DAMAGED
 from distill_openmm.minimize import minimized
 from distill_openmm.prepared import Prepared
@@ -81,14 +81,17 @@ class Simulation:
         system = self.contexts.system
         count = system.getNumParticles()
         chosen = set(prepared.atoms)
-        self.everyone = Group(system, range(count))
-        self.ligand = Group(system, prepared.atoms)
-        self.rest = Group(system, [k for k in range(count) if k not in chosen])
+        rest = [k for k in range(count) if k not in chosen]
+        self.everyone, self.ligand, self.rest = groups(system, range(count), prepared.atoms, rest)
         self.mass = float(self.everyone.masses.sum())
         elements = [atom.element for atom in prepared.topology.atoms()]
         self.numbers = np.array([elements[k].atomic_number for k in prepared.atoms])
         self.watch = Watch(student, self.numbers) if self._whole() else None
         self.wrap = None if prepared.box is None else Wrap(molecules(system), prepared.atoms)
+        # alone in vacuum nothing else says where the molecule is, and a thermostat lets it drift
+        self.centre = None
+        if prepared.system is None and prepared.box is None:
+            self.centre = self.everyone.centre(0.1 * np.asarray(prepared.positions))
         self.bonds = bonded_pairs(self.numbers, np.asarray(prepared.positions)[prepared.atoms])
 
     def _whole(self) -> bool:
@@ -235,7 +238,14 @@ class Simulation:
         prepared, settings = self.prepared, self.settings
         box = None if prepared.box is None else 0.1 * np.asarray(prepared.box)
         self.progress.say("Minimization.")
-        x = minimized(self.contexts, 0.1 * np.asarray(prepared.positions), box, self.numbers)
+
+        def tell(text: str, log: bool) -> None:
+            self.progress.advance(text, 0.0, 0.0)
+            if log:
+                self.progress.say(f"{text}.")
+
+        x = 0.1 * np.asarray(prepared.positions)
+        x = minimized(self.contexts, x, box, self.numbers, tell)
         self.write_topology(x, box)
         first = settings.phases()[0]
         moment = Moment(0, x, np.zeros_like(x), box)
@@ -299,9 +309,11 @@ class Simulation:
 
     def shown(self, positions: Array, box: Array | None) -> Array:
         """Positions to be written: of the topology's atoms, without link atoms; in a box around the
-        student's."""
+        student's; of a molecule alone with the centre of mass where it was given."""
         if box is not None and self.wrap is not None:
             positions = self.wrap(positions, box)
+        if self.centre is not None:
+            positions = positions + (self.centre - self.everyone.centre(positions))
         return positions[: self.prepared.topology.getNumAtoms()]
 
     def columns(self) -> list[str]:

@@ -10,7 +10,7 @@ from openmm import app, unit
 from rdkit import Chem
 
 from distill.cache import Say
-from distill.data.molecules import Molecule, check, from_rdkit, read_sources
+from distill.data.molecules import Molecule, check, from_rdkit, read_one
 from distill.errors import DistillError
 from distill_openmm.gaff import gaff_notes, gaff_xml, start, template_name
 from distill_openmm.prepared import Prepared, angstroms
@@ -49,7 +49,7 @@ def solvate(
     twice the cutoff, and as gaff_xml does.
     """
     around = Surroundings(solvent, water, padding, salt, box, cutoff, hydrogen_mass, seed)
-    molecule = one_molecule(molecule)
+    molecule = as_molecule(molecule)
     where = start(molecule, positions)
     parameters = Ligand.of(molecule, where, charges, minutes, cache, say)
     forcefield = force_field(around.files(protein=False), *parameters.files)
@@ -109,7 +109,7 @@ def prepared(
     )
 
 
-def one_molecule(source: Molecule | Chem.Mol | str | Path) -> Molecule:
+def as_molecule(source: Molecule | Chem.Mol | str | Path) -> Molecule:
     """What the user gave, as a Molecule; DistillError for several, and as read_molecules does."""
     if isinstance(source, Molecule):
         return source
@@ -124,10 +124,7 @@ def one_molecule(source: Molecule | Chem.Mol | str | Path) -> Molecule:
             f"The molecule is of the type {type(source).__name__}; give a SMILES, a file, an RDKit "
             "Mol or a Molecule."
         )
-    molecules = read_sources([str(source)])
-    if len(molecules) != 1:
-        raise DistillError(f"{source} holds {len(molecules)} molecules; give one.")
-    return molecules[0]
+    return read_one(str(source))
 
 
 def ligand_topology(molecule: Molecule) -> app.Topology:

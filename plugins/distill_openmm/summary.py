@@ -23,13 +23,14 @@ def columns(table: Path) -> dict[str, np.ndarray]:
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
 
 
-def summary(table: Path) -> dict[str, Any]:
-    """Frames; means over them (K, g/cm3, nm3), where there is something; the force error to be
-    expected, as a root mean square (eV/Å)."""
+def summary(table: Path, without: float = 0.0) -> dict[str, Any]:
+    """Frames; means over them (K, g/cm3, nm3), ``without`` their first part (a fifth: 0.2), where
+    there is something; the force error to be expected, as a root mean square (eV/Å)."""
     found = columns(table)
     result: dict[str, Any] = {"frames": len(found.get("step", ()))}
     for name, column in MEANS.items():
         values = found.get(column, np.empty(0))
+        values = values[int(without * len(values)) :]
         if len(values) and np.isfinite(values).all():
             result[name] = float(values.mean())
     doubt = found.get("uncertainty_ev_per_angstrom", np.empty(0))

@@ -12,9 +12,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
+from distill.data.molecules import read_one
 from distill.errors import DistillError
 from distill_lammps.__main__ import app
-from distill_lammps.data import ORDER, one_molecule
+from distill_lammps.data import ORDER
 
 
 def written(*arguments: object) -> Atoms:
@@ -93,7 +94,7 @@ def test_several_geometries(tmp_path, files) -> None:
 def test_several_molecules(tmp_path) -> None:
     (tmp_path / "two.smi").write_text("CCO\nCO\n")
     with pytest.raises(DistillError, match="holds 2 molecules"):
-        one_molecule(str(tmp_path / "two.smi"))
+        read_one(str(tmp_path / "two.smi"))
 
 
 @pytest.mark.parametrize(

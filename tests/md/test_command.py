@@ -83,6 +83,20 @@ def test_mistakes(words: tuple, told: str, tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "x").exists()
 
 
+def test_words_may_be_in_capitals(tmp_path: Path) -> None:
+    """Of the options; and it is the same run."""
+    asked = ("ultra-tiny", "CO", "-o", tmp_path / "out", "--ps", 0.2, "--equilibrate", 0)
+    code, said = md(
+        *asked, "--ensemble", "NVE", "--solvent", "None", "--platform", "reference", "--box",
+        "Dodecahedron", "--water-model", "TIP3P", "--precision", "Float32", "--charges", "AM1-BCC",
+    )  # fmt: skip
+    assert code == 0, said
+    found = json.loads((tmp_path / "out" / "md.json").read_text())
+    assert found["ensemble"] == "nve" and found["platform"] == "Reference"
+    code, said = md(*asked, "--ensemble", "nve")
+    assert code == 0 and "is complete" in said
+
+
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     code, said = md("ultra-tiny", "CO", "-o", tmp_path)

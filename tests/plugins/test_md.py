@@ -33,6 +33,9 @@ def test_files_and_report(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "md.csv").open()))
     assert len(rows) == 8 and report["steps"] == 400 and report["frames"] == 8
     assert report["ns_per_day"] > 0
+    later = [float(row["temperature_k"]) for row in rows[1:]]  # but for the first fifth
+    assert report["mean_temperature"] == pytest.approx(np.mean(later))
+    assert not [name for name in report if name.startswith("mean") and name.endswith("_k")]
 
 
 def test_the_student_says_when_it_is_lost(tmp_path: Path) -> None:

@@ -317,9 +317,9 @@ def test_a_poor_cut_is_told(wet, tiny_file) -> None:
     ("atoms", "sentence"),
     [
         ([], "choose at least one"),
-        ([0, 1, 1], "Atom 1 is twice"),
+        ([0, 1, 1], "Atom 1 is listed twice"),
         ([0, 5000], "atoms 0 to 201"),
-        ([-1], "atoms has -1"),
+        ([-1], "run from -1 to -1"),
         (np.arange(202) < 22, "numpy.flatnonzero"),
         (range(30), r"Atom 22 belongs to a water \(HOH"),
         ("LIG", "whole numbers"),

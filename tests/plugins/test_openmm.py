@@ -187,7 +187,7 @@ def test_a_broken_simulation_ends_in_nan(tiny_file, drug, engines):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"atoms": [0, 99]}, "from 0 to 99, but the topology has atoms 0 to 8"),
+        ({"atoms": [0, 99]}, "from 0 to 99, but there are atoms 0 to 8"),
         ({"atoms": [-1, 0]}, "from -1 to 0"),
         ({"atoms": [2, 1, 2]}, "listed twice"),
         ({"atoms": []}, "no atom"),

@@ -251,9 +251,10 @@ def test_no_pdb(tmp_path: Path) -> None:
 @needs_ambertools
 def test_lysozyme_in_water(cache: Path) -> None:
     """p-xylene by its own coordinates, the protein as Amber made it."""
-    ligand = Chem.MolFromMol2File(str(LYSOZYME / "ligand.tripos.mol2"), removeHs=False)
+    mol2 = LYSOZYME / "ligand.tripos.mol2"
+    ligand = Chem.MolFromMol2File(str(mol2), removeHs=False)
     made = complex_in_water(
-        LYSOZYME / "receptor.pdb", ligand, charges="gasteiger", padding=4.0, cache=cache, say=quiet
+        LYSOZYME / "receptor.pdb", mol2, charges="gasteiger", padding=4.0, cache=cache, say=quiet
     )
     kinds = Counter(r.name for r in made.topology.residues())
     assert made.topology.getNumAtoms() == 2603 + 18 + 3 * kinds["HOH"] + kinds["CL"] + kinds["NA"]
@@ -309,7 +310,7 @@ def test_amber_in_water(folder: Path, ml: str, atoms: int) -> None:
         ({"ml": "LIG"}, r"no residue LIG; beside water, ions and amino acids there are .*B2"),
         ({"ml": "HOH"}, r"There are 1445 residues HOH \(.*, \.\.\.\); name one by"),
         ({"ml": "atoms 0-99999"}, "run from 0 to 99999, but there are atoms 0 to"),
-        ({"ml": []}, "no atoms; choose at least one"),
+        ({"ml": []}, "no atom for the student.*choose at least one"),
         ({"ml": "0-3,3"}, "listed twice"),
         ({"ml": "3-0,1"}, "smaller number first"),
         ({"cutoff": 25.0}, "wide, too little for a cutoff of 25 Å, which needs 50.0 Å"),
@@ -403,3 +404,29 @@ def test_force_field_files_that_do_not_fit(tmp_path: Path) -> None:
 def test_selections(ml: object, atoms: list[int]) -> None:
     topology = app.PDBFile(str(DIPEPTIDE)).topology
     assert select(topology, ml) == list(atoms)  # type: ignore[arg-type]
+
+
+def test_a_chain_without_a_name(tmp_path: Path) -> None:
+    """Its column is blank in the PDB file: ':7' is residue 7 of it alone, '7' where no other chain
+    has one, and sentences write it so."""
+    blank = pdb_with(tmp_path, change=("MOH B", "MOH  "))
+    topology = app.PDBFile(str(blank)).topology
+    methanol = list(range(22, 28))
+    for ml in ("7", ":7", " :7", "residue :7", "MOH"):
+        assert select(topology, ml) == methanol
+    assert select(topology, "A:2,:7") == [*range(6, 16), *methanol]
+    with pytest.raises(DistillError, match="no residue A:7, but MOH :7; give ':7'"):
+        select(topology, "A:7")
+    with pytest.raises(DistillError, match="no residue :2, but ALA A:2; give 'A:2'"):
+        select(topology, ":2")
+    # the same number twice
+    text = blank.read_text().replace("MOH     7", "MOH     2")
+    blank.write_text(text)
+    topology = app.PDBFile(str(blank)).topology
+    assert select(topology, ":2") == methanol
+    with pytest.raises(DistillError, match="2 residues 2 .ALA A:2, MOH :2.; name one .* 'A:2'"):
+        select(topology, "2")
+    blank.write_text(text.replace(" A  ", "    "))
+    topology = app.PDBFile(str(blank)).topology
+    with pytest.raises(DistillError, match=r"2 residues :2 .* 'atoms 6-15' for the first"):
+        select(topology, ":2")

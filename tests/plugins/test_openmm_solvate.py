@@ -251,7 +251,7 @@ def test_bad_options(options: dict, told: str, cache: Path) -> None:
 def test_bad_molecules(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "two.smi").write_text("CO\nCCO\n")
     for molecule, told in (
-        (tmp_path / "two.smi", "holds 2 molecules; give one"),
+        (tmp_path / "two.smi", "holds 2 molecules .*give a file of one"),
         ("nothing.sdf", "nothing.sdf"),
         (5, "of the type int; give a SMILES"),
     ):

@@ -1,6 +1,8 @@
 """Students by name in OpenMM-ML: whole systems, mixed ML/MM systems, interpolation."""
 
 import copy
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,6 +18,16 @@ from distill.student import SIZES
 from distill_ase import StudentCalculator
 
 DIPEPTIDE = Path(__file__).parents[2] / "examples" / "alanine_dipeptide.pdb"
+
+
+def test_ours_may_be_imported_first() -> None:
+    """Although OpenMM-ML imports it, too."""
+    script = (
+        "import distill_openmm.openmmml_potential as ours; from openmmml import MLPotential as m; "
+        "assert type(m._implFactories['distill']) is ours.DistillPotentialImplFactory"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

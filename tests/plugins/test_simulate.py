@@ -19,12 +19,13 @@ from distill.data.explore import first_geometries
 from distill.data.molecules import from_smiles
 from distill.errors import DistillError
 from distill.md import MDSettings
+from distill_ase import StudentCalculator
 from distill_openmm.contexts import platform_for, seed_of
-from distill_openmm.groups import Group
+from distill_openmm.groups import groups
 from distill_openmm.keep import packed, read_prepared, write_prepared
 from distill_openmm.prepare import in_vacuum
 from distill_openmm.prepared import Prepared
-from distill_openmm.simulate import Simulation
+from distill_openmm.simulate import Progress, Simulation
 from distill_openmm.summary import columns, summary
 from distill_openmm.wrap import Wrap, whole
 
@@ -181,10 +182,8 @@ def test_what_a_box_leaves(tmp_path: Path) -> None:
     assert mdtraj.compute_distances(trajectory, bonds, periodic=False).max() < 0.2
     # the kinetic energy is the groups' together
     system = Simulation(load_student("ultra-tiny"), prepared, settings(), tmp_path).contexts.system
-    own, rest = (
-        Group(system, range(6)).freedom,
-        Group(system, range(6, prepared.topology.getNumAtoms())).freedom,
-    )
+    others = range(6, prepared.topology.getNumAtoms())
+    own, rest = (group.freedom for group in groups(system, range(6), others))
     kinetic = (
         0.5
         * 8.31446e-3
@@ -193,6 +192,29 @@ def test_what_a_box_leaves(tmp_path: Path) -> None:
     np.testing.assert_allclose(kinetic, table["kinetic_kj_per_mol"], rtol=1e-4)
     # 3 N, less three for each rigid water, less the centre of mass
     assert own + rest == pytest.approx(3 * 6 + 6 * 215 - 3)
+
+
+def test_a_minimization_tells_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the display all along, in the log now and then and at its end; energies go down to that
+    of OpenMM's State."""
+    monkeypatch.setattr("distill_openmm.minimize.SHOWN", 0.0)
+    monkeypatch.setattr("distill_openmm.minimize.LOGGED", 1e9)
+    lines, shown = [], []
+    progress = Progress(lines.append, lambda phase, share, speed: shown.append(phase))
+    simulation = Simulation(
+        load_student("ultra-tiny"), in_a_box(3), settings(platform="CPU"), tmp_path, progress
+    )
+    moment = simulation.start()
+    context, _ = simulation.contexts.make(moment, settings().phases()[0])
+    energy = context.getState(energy=True).getPotentialEnergy()._value
+    assert lines[0] == "Minimization." and len(lines) == 3
+    around = [t for t in shown if t.startswith("Minimization around the student's atoms: ")]
+    assert len(around) > 20 and lines[1] == f"{around[-1]}."
+    assert lines[2].startswith("Minimization: ") and lines[2] == f"{shown[-1]}."
+    told = [float(t.split(", ", 1)[1].removesuffix(" kJ/mol").replace(",", "")) for t in around]
+    assert told[-1] < told[0]
+    last = float(shown[-1].split(", ", 1)[1].removesuffix(" kJ/mol").replace(",", ""))
+    assert last == pytest.approx(energy, abs=3.0)
 
 
 def test_a_setup_comes_back_in_every_bit(tmp_path: Path) -> None:
@@ -236,6 +258,28 @@ def test_molecules_are_wrapped_around_the_student() -> None:
     cells = np.array(list(np.ndindex(5, 5, 5))) - 2.0
     images = np.linalg.norm(away[:, None] + cells @ box, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(away, axis=-1), images.min(1), atol=1e-9)
+
+
+def test_a_molecule_alone_stays_where_it_was(tmp_path: Path) -> None:
+    """Its centre of mass, which drifts in MD; the frames are those of which md.csv tells."""
+    there = START + np.array([10.0, -20.0, 30.0])
+    simulate(tmp_path, in_vacuum(METHANOL, there), settings(ps=1.0, friction=10.0))
+    kept = np.load(tmp_path / "checkpoint.npz")["positions"]
+    centre = METHANOL.masses @ there / METHANOL.masses.sum()
+    assert np.abs(10.0 * METHANOL.masses @ kept / METHANOL.masses.sum() - centre).max() > 0.05
+    trajectory = mdtraj.load(tmp_path / "trajectory.dcd", top=str(tmp_path / "topology.pdb"))
+    first = mdtraj.load(str(tmp_path / "topology.pdb"))
+    for frames in (trajectory, first):
+        x = 10.0 * frames.xyz.astype(float)
+        np.testing.assert_allclose(
+            np.einsum("n,fnx->fx", METHANOL.masses, x) / METHANOL.masses.sum(),
+            np.broadcast_to(centre, (len(x), 3)), atol=2e-3,
+        )  # fmt: skip
+    atoms = METHANOL.atoms(START)
+    atoms.calc = StudentCalculator("ultra-tiny")
+    for x, energy in zip(trajectory.xyz, columns(tmp_path / "md.csv")["potential_kj_per_mol"]):
+        atoms.positions = 10.0 * x
+        assert atoms.get_potential_energy() * 96.48533 == pytest.approx(energy, abs=0.05)
 
 
 def test_seeds_and_platforms() -> None:
