@@ -318,17 +318,10 @@ def label(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-<<<<<<< HEAD
-            help="SMILES; SMI, SDF, XYZ or PDB files; or sets by name, the split and a number "
-            "after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
-            "contacts, handovers, exchange, clusters, water, ions, zwitterions, ionized, small, "
-            "mutated, analogues, rigid, exotic; each train, validation, test."
-=======
             help="SMILES; SMI, SDF, MOL2, XYZ or PDB files; or sets by name, the split and a "
             "number after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
-            "handovers, clusters, ions, ionized, small, mutated, analogues, rigid, exotic; each "
-            "train, validation, test."
->>>>>>> leftovers
+            "contacts, handovers, exchange, clusters, water, ions, zwitterions, ionized, small, "
+            "mutated, analogues, rigid, exotic; each train, validation, test."
         ),
     ] = None,
     *,
