@@ -320,8 +320,9 @@ def label(
         typer.Argument(
             help="SMILES; SMI, SDF, MOL2, XYZ or PDB files; or sets by name, the split and a "
             "number after colons. Sets: drugs, chembl, fragments, recombined, dipeptides, dimers, "
-            "contacts, handovers, exchange, clusters, water, ions, zwitterions, ionized, small, "
-            "mutated, analogues, rigid, exotic; each train, validation, test."
+            "contacts, ion-contacts, handovers, exchange, clusters, water, ions-in-water, ions, "
+            "zwitterions, ionized, small, mutated, analogues, rigid, exotic; each train, "
+            "validation, test."
         ),
     ] = None,
     *,

@@ -90,7 +90,6 @@ def make_student(
     valid = [valid[k] for k in order]  # the trainer looks at some of them only
     settings: dict[str, Any] = {
         "seed": recipe.SEED, "weight_decay": recipe.WEIGHT_DECAYS[size],
-        "force_delta": recipe.FORCE_DELTA,
     }  # fmt: skip
 
     graphs: list[Graph] = []
@@ -120,7 +119,7 @@ def make_student(
             config = TrainConfig(
                 steps=steps, learning_rate=run.rate * recipe.LEARNING_RATES[size],
                 energy_weight=run.energy_weight,
-                relative_energy_weight=run.relative_energy_weight,
+                relative_energy_weight=run.relative_energy_weight, force_delta=run.force_delta,
                 decay=run.decay if ends else NONE, batch=run.batch,
                 steps_per_epoch=1000, max_valid=300, accelerator=accelerator, **settings,
             )  # fmt: skip

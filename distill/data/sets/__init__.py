@@ -16,7 +16,7 @@ from distill.data.molecules import Molecule, from_rdkit, quietly, which_isomer
 from distill.data.sets.analogues import analogues
 from distill.data.sets.chembl import chembl
 from distill.data.sets.clusters import clusters
-from distill.data.sets.contacts import contacts
+from distill.data.sets.contacts import contacts, ion_contacts
 from distill.data.sets.dimers import dimers
 from distill.data.sets.drugs import drugs
 from distill.data.sets.exchange import exchange
@@ -31,7 +31,7 @@ from distill.data.sets.recombined import recombined
 from distill.data.sets.rigid import rigid
 from distill.data.sets.small import small
 from distill.data.sets.split import chosen
-from distill.data.sets.water import water
+from distill.data.sets.water import ions_in_water, water
 from distill.data.sets.zwitterions import zwitterions
 from distill.data.stereo import one_isomer
 from distill.errors import DistillError
@@ -44,8 +44,10 @@ SETS: dict[str, Callable[[], Sequence[Molecule]]] = {
     "recombined": recombined,
     "dimers": dimers,
     "contacts": contacts,
+    "ion-contacts": ion_contacts,
     "clusters": clusters,
     "water": water,
+    "ions-in-water": ions_in_water,
     "exchange": exchange,
     "handovers": handovers,
     "ions": ions,

@@ -19,8 +19,15 @@ from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
 from distill.data.molecules import Molecule, from_rdkit
-from distill.data.sets.dimers import contact_distance, embedded, together, turned_about
-from distill.data.sets.monomers import ALL, HALOGENS, IONS
+from distill.data.sets.dimers import (
+    MONOMERS,
+    contact_distance,
+    embedded,
+    together,
+    turned_about,
+)
+from distill.data.sets.handovers import MORE
+from distill.data.sets.monomers import ALL, HALOGENS, IONS, ODD, PLAIN
 from distill.data.sets.split import hash_of
 
 WITH = " with "
@@ -28,6 +35,15 @@ ATOMS = 40
 """In a pair, at most."""
 COUNT = 5000
 """Pairs."""
+CHARGED = {
+    name
+    for name, smiles in {**MONOMERS, **MORE}.items()
+    if Chem.GetFormalCharge(Chem.MolFromSmiles(smiles)) != 0
+}
+ORDINARY = ({*MONOMERS, *MORE, *PLAIN} - ODD) | {
+    "fluorobenzene", "chlorobenzene", "bromobenzene", "4-fluoroiodobenzene", "4-iodopyridine",
+    "chloroform",
+}  # fmt: skip
 DISTANCES = (0.72, 0.82, 0.95, 1.15, 1.6, 2.2)
 """Times the sum of van der Waals radii, the first two for hydrogen bonds and ions."""
 SPREAD = 0.08
@@ -35,8 +51,25 @@ GIVING = Chem.MolFromSmarts("[#1,Cl,Br,I,S,P]")
 TAKING = Chem.MolFromSmarts("[N,O,S,F,Cl,Br,I,P,n,o,s,-1,$(C=C),$(c:c),$(C#C)]")
 
 
-@lru_cache(maxsize=1)
 def contacts() -> tuple[Molecule, ...]:
+    """Those of molecules and ions that drugs resemble: see ORDINARY."""
+    return tuple(m for m in _all() if _ordinary(m.name))
+
+
+def ion_contacts() -> tuple[Molecule, ...]:
+    """The others: halides, hydroxide and other small ions, interhalogens and the like, N-halides.
+
+    Small students that learn these, too, are worse on drugs: they have no place for them."""
+    return tuple(m for m in _all() if not _ordinary(m.name))
+
+
+def _ordinary(name: str) -> bool:
+    parts = name.split(WITH)
+    return all(part in ORDINARY for part in parts) and sum(part in CHARGED for part in parts) < 2
+
+
+@lru_cache(maxsize=1)
+def _all() -> tuple[Molecule, ...]:
     """The monomers, and COUNT pairs; halogens and ions oftener than others, no like charges."""
     monomers = {name: embedded(name, smiles) for name, smiles in ALL.items()}
     pairs = [

@@ -41,6 +41,13 @@ PLAIN = {
     "hydrazine": "NN", "hydroxylamine": "NO", "glycolaldehyde": "OCC=O", "ethylene glycol": "OCCO",
     "ethylenediamine": "NCCN", "nitric acid": "O[N+](=O)[O-]", "phosphoric acid": "OP(=O)(O)O",
 }  # fmt: skip
+ODD = {
+    "sulfur difluoride", "sulfur dichloride", "phosphorus trichloride", "sulfur dioxide",
+    "hydrogen fluoride", "hydrogen chloride", "hydrogen bromide", "nitrogen", "carbonyl sulfide",
+    "carbon disulfide", "tetrafluoromethane", "phosphine", "hydrazine", "hydrogen peroxide",
+    "hydroxylamine", "ketene", "nitric acid",
+}  # fmt: skip
+"""Of PLAIN, those that drugs do not resemble."""
 IONS = {
     "fluoride": "[F-]", "chloride": "[Cl-]", "bromide": "[Br-]", "iodide": "[I-]",
     "hydroxide": "[OH-]", "hydrosulfide": "[SH-]", "cyanide": "[C-]#N", "azide": "[N-]=[N+]=[N-]",

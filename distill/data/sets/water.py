@@ -9,10 +9,10 @@ from distill.data.sets.clusters import cluster
 from distill.data.sets.dimers import embedded
 
 SIZES = range(2, 21)
-AROUND = {
-    "hydronium": "[OH3+]", "hydroxide": "[OH-]", "ammonium": "[NH4+]", "chloride": "[Cl-]",
-    "fluoride": "[F-]", "bromide": "[Br-]", "acetate": "CC(=O)[O-]",
-    "methylammonium": "C[NH3+]",
+AROUND = {"ammonium": "[NH4+]", "acetate": "CC(=O)[O-]", "methylammonium": "C[NH3+]"}
+SMALL_IONS = {
+    "hydronium": "[OH3+]", "hydroxide": "[OH-]", "chloride": "[Cl-]", "fluoride": "[F-]",
+    "bromide": "[Br-]",
 }  # fmt: skip
 SIZES_AROUND = range(1, 11)
 EACH = 2
@@ -21,14 +21,23 @@ EACH = 2
 
 @lru_cache(maxsize=1)
 def water() -> tuple[Molecule, ...]:
-    """All of them, named like "5 waters (1)"."""
+    """Water alone and around organic ions, named like "5 waters (1)"."""
     mol = embedded("water", "O")
     found = [cluster(f"{size} waters ({k})", [mol] * size) for size in SIZES for k in range(EACH)]
-    for name, smiles in AROUND.items():
-        ion = embedded(name, smiles)
-        found += [
-            cluster(f"{name} in {size} waters ({k})", [ion] + [mol] * size)
-            for size in SIZES_AROUND
-            for k in range(EACH)
-        ]
-    return tuple(found)
+    return (*found, *_around(AROUND))
+
+
+@lru_cache(maxsize=1)
+def ions_in_water() -> tuple[Molecule, ...]:
+    """Water around SMALL_IONS, named like "chloride in 5 waters (1)"."""
+    return _around(SMALL_IONS)
+
+
+def _around(ions: dict[str, str]) -> tuple[Molecule, ...]:
+    mol = embedded("water", "O")
+    return tuple(
+        cluster(f"{name} in {size} waters ({k})", [embedded(name, smiles)] + [mol] * size)
+        for name, smiles in ions.items()
+        for size in SIZES_AROUND
+        for k in range(EACH)
+    )
