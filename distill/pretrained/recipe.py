@@ -329,7 +329,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(19_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(15_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
         ),
     ),
     "tiny": (
@@ -345,7 +345,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(40_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(30_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
         ),
     ),
     "ultra-tiny": (
@@ -357,7 +357,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0,
         ),
         replace(
-            ENERGIES, legs=(Leg(75_000, (*PREVIOUS_OF_ULTRA_TINY, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(60_000, (*PREVIOUS_OF_ULTRA_TINY, "CONFORMERS", "CONTACTS")),),
         ),
     ),
 }  # fmt: skip
