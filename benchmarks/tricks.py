@@ -36,7 +36,6 @@ from distill.evaluate.report import provenance
 from distill.kernels import KernelStudent
 from distill.pretrained.make import tame
 from distill.pretrained.recipe import (
-    FORCE_DELTA,
     LEARNING_RATES,
     TRAIN,
     WEIGHT_DECAYS,
@@ -50,7 +49,7 @@ from distill.train.train import fit_reference, train
 
 SIZE = "ultra-tiny"
 STEP = 0.01  # Å
-ENERGY_WEIGHT = 5.0  # of the recipe's first runs
+ENERGY_WEIGHT, FORCE_DELTA = 5.0, 0.3  # of the recipe's first runs
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,11 @@ def energy_errors(
     for source in (RELAXED, SCANNED):
         some = [frame for frame in frames if frame.source == source]
         errors, repeated = relative_errors(_errors(student, some), tuple(f.name for f in some))
-        found[source.replace("-", "_")] = round(float(np.abs(errors[repeated]).mean()), 3)
+        found[source.replace("-", "_")] = _mean(errors[repeated])
     found["molecules"] = len({frame.name for frame in frames})
     bound, far = bound_and_far(contacts, parts)
-    errors = np.abs(_errors(student, bound) - _errors(student, far))
-    return found | {
-        "contact": round(float(errors.mean()), 3),
-        "contact_median": round(float(np.median(errors)), 3),
-        "contacts": len(errors),
-    }
+    errors = _errors(student, bound) - _errors(student, far)
+    return found | {"contact": _mean(errors), "contacts": len(errors)}
 
 
 def bound_and_far(
@@ -61,7 +57,14 @@ def bound_and_far(
     return [best[name] for name in far if name in best], [far[n] for n in far if n in best]
 
 
+def _mean(errors: NDArray[np.float64]) -> float | None:
+    """Of their sizes, to a calorie; None where there are none."""
+    return round(float(np.abs(errors).mean()), 3) if len(errors) else None
+
+
 def _errors(student: Student, frames: Sequence[LabelledFrame]) -> NDArray[np.float64]:
     """(M,) in kcal/mol, student less teacher."""
+    if not frames:
+        return np.zeros(0)
     answers = predict(student, frames, progress=False)
     return np.asarray((answers.energy_pred - answers.energy_ref) / KCAL)

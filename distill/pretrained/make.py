@@ -23,6 +23,7 @@ from distill.data.sampling import chunks
 from distill.evaluate import evaluate, read_frames
 from distill.pretrained import recipe
 from distill.pretrained.card import charges, errors, training_set
+from distill.pretrained.energies import energy_errors
 from distill.student import Student, load_student, save_student
 from distill.student.config import SIZES
 from distill.student.latent import Latent
@@ -187,6 +188,20 @@ def judge(students: dict[str, Student], files: list[Path], folder: Path, name: s
         print(size, name, json.dumps(student.card[name]))
 
 
+def judge_energies(
+    students: dict[str, Student], folder: Path, molecules: int | None, workers: int | None
+) -> None:
+    """The students' cards receive what conformers, torsions and contacts are wrong by."""
+    limits = molecules, workers
+    conformers = make_data(folder, recipe.TEST_CONFORMERS, *limits)
+    contacts = make_data(folder, recipe.TEST_CONTACTS, *limits)
+    parts = make_data(folder, recipe.CONTACTS, *limits)
+    for size, student in students.items():
+        student.card["energies"] = energy_errors(student, conformers, contacts, parts)
+        save_student(student, folder / f"{size}.safetensors")
+        print(size, "energies", json.dumps(student.card["energies"]))
+
+
 def trained(size: str, folder: Path) -> Student:
     """The folder's student, or the shipped one where the folder has none."""
     file = folder / f"{size}.safetensors"
@@ -254,6 +269,7 @@ def main() -> None:
         return
     judge(students, make_data(folder, recipe.TEST, *limits), folder, "held_out")
     judge(students, make_data(folder, recipe.DRUG, *limits), folder, "one_drug")
+    judge_energies(students, folder, *limits)
 
 
 if __name__ == "__main__":

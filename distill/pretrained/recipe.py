@@ -270,9 +270,9 @@ VALIDATION = (Part("validation", "drugs:validation", STUDENTS_MD),)
 
 CONTACTS_ONCE = replace(IN_CONTACT, frames=0)
 VALIDATION_CONFORMERS = (Part("validation-conformers", "drugs:validation:60", RELAXED),)
-VALIDATION_CONTACTS = (Part("validation-contacts", "contacts:validation:200", CONTACTS_ONCE),)
+VALIDATION_CONTACTS = (Part("validation-contacts", "contacts:validation", CONTACTS_ONCE),)
 TEST_CONFORMERS = (Part("test-conformers", "drugs:test:60", RELAXED),)
-TEST_CONTACTS = (Part("test-contacts", "contacts:test:300", CONTACTS_ONCE),)
+TEST_CONTACTS = (Part("test-contacts", "contacts:test", CONTACTS_ONCE),)
 
 TEACHERS_MD = Sampling(
     frames=4, md="teacher", temperatures=(300.0, 500.0), conformers=1, displaced=0.0,

@@ -33,19 +33,20 @@ def test_a_small_budget_runs_to_the_end(
     student = load_student(tmp_path / "ultra-tiny.safetensors")
     card = student.card
     assert card["teacher"]["name"] == "gfn2-xtb"
-    assert card["training"]["steps"] == 30 + 7 + 26 and card["training"]["seed"] == 0
+    assert card["training"]["steps"] == 30 + 7 + 26 + 7 and card["training"]["seed"] == 0
     assert card["training_set"]["ions"] == "1 molecules, 30 geometries"
     report = json.loads((tmp_path / "held-out-ultra-tiny" / "report.json").read_text())
     assert card["held_out"]["force_rmse"] == report["force_rmse"] > 0
     assert set(card["held_out"]["force_rmse_by_source"]) == {"mmff94-md", "teacher-md"}
     assert student.latent is not None
+    assert card["energies"]["molecules"] == 1 and card["energies"]["relaxed"] > 0
 
     # a second call finds all of it, and trains on where more steps are asked for
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--steps", "60"])
     main()
     trained = load_student(tmp_path / "ultra-tiny.safetensors").card["training"]
-    assert trained["steps"] == 60 + 14 + 53
+    assert trained["steps"] == 60 + 14 + 53 + 14
 
     # --judge looks at the test set again, and leaves the weights as they are
     monkeypatch.setattr("sys.argv", [*command, "--size", "ultra-tiny", "--judge"])
