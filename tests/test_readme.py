@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""What the README and the first pages of docs/ show works as it stands there."""
 
 import re
 import subprocess
@@ -16,8 +16,11 @@ from distill_openmm.topology import topology_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted(set(re.findall(r"`distill ([a-z]+) [A-Z]", README)))
+PAGES = "\n".join(
+    [README, *((ROOT / "docs" / f"{page}.md").read_text() for page in ("start", "engines"))]
+)
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES, re.DOTALL)
+COMMANDS = sorted(set(re.findall(r"(?:`|^)distill ([a-z]+) \S", PAGES, re.MULTILINE)))
 
 
 @pytest.mark.slow
@@ -40,7 +43,12 @@ def test_snippet(snippet: str, tmp_path: Path) -> None:
 
 
 def test_every_snippet_is_found() -> None:
-    assert len(SNIPPETS) == README.count("```python") == 3
+    assert README.count("```python") == 2
+    assert len(SNIPPETS) == PAGES.count("```python") == 5
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -57,4 +65,4 @@ def test_the_house_opens_with_the_two_commands() -> None:
     first_code = README.split("```")[1]
     assert re.findall(r"^make (\w+)", first_code, re.MULTILINE) == ["demo", "test"]
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= set(targets)
+    assert set(re.findall(r"(?:`|^)make ([a-z][a-z-]*)", PAGES, re.MULTILINE)) <= set(targets)

@@ -1,4 +1,4 @@
-"""The C++ example, built and run as the README says."""
+"""The C++ example, built and run as docs/engines.md says."""
 
 import shutil
 import subprocess

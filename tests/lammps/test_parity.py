@@ -1,4 +1,4 @@
-"""LAMMPS on 1, 2 and 4 ranks against ASE on one: the table that the README speaks of."""
+"""LAMMPS on 1, 2 and 4 ranks against ASE on one: the table that docs/lammps.md speaks of."""
 
 from pathlib import Path
 
