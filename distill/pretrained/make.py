@@ -7,6 +7,7 @@ is trained: DIR's students, or the shipped ones where they are not there, meet t
 """
 
 import argparse
+import copy
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from distill.data.label import label
 from distill.data.molecules import read_molecules
@@ -100,6 +102,7 @@ def make_student(
     for k, (run, out) in enumerate(zip(runs, outs)):
         if before is not None and k < len(runs) - 1:
             continue
+        start_of_run: dict[str, Tensor] = {}
         if run.alone:
             graphs, of_file = [], {}
         for leg in run.legs:
@@ -124,7 +127,10 @@ def make_student(
                 decay=run.decay if ends else NONE, batch=run.batch,
                 steps_per_epoch=1000, max_valid=300, accelerator=accelerator, **settings,
             )  # fmt: skip
+            start_of_run = start_of_run or copy.deepcopy(student.state_dict())
             student = go_on(student, graphs, valid, out, config)
+        if run.way < 1.0 and start_of_run:
+            student.load_state_dict(between(start_of_run, student.state_dict(), run.way))
 
     student.latent = known_to_both(fit_latent(student, graphs, valid), before)
     geometries = len(set(map(id, graphs)))  # some are there more than once
@@ -147,6 +153,11 @@ def make_student(
         "not_for": "reactions, metals, radicals; condensed phases were not checked",
     }
     return student
+
+
+def between(one: dict[str, Tensor], other: dict[str, Tensor], way: float) -> dict[str, Tensor]:
+    """Weights that are ``way`` of the way from one to the other."""
+    return {k: x.lerp(other[k], way) if x.is_floating_point() else x for k, x in one.items()}
 
 
 def known_to_both(latent: Latent | None, before: Student | None) -> Latent | None:

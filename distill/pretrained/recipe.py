@@ -39,7 +39,8 @@ class Run:
     `TrainConfig`; force_delta, too: `ultra-tiny` after 30,000 steps has a force MAE of 99.2 meV/Å
     with 0.3 (energy weight 5), and 105.5 with 0, the norm of the force errors (energy weight 10).
     alone: trains on the sets of its own legs only, and on each complex of them with
-    its parts far apart (see `distill.train.apart`).
+    its parts far apart (see `distill.train.apart`). way: how much of the way from the weights
+    before to those after the run the student goes (Wortsman et al., CVPR 2022, arXiv 2109.01903).
     """
 
     legs: tuple[Leg, ...]
@@ -50,6 +51,7 @@ class Run:
     force_delta: float = 0.3
     batch: int = 1
     alone: bool = False
+    way: float = 1.0
 
 
 DRUGS = (
@@ -329,7 +331,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.6, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(15_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(15_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),), way=0.5,
         ),
     ),
     "tiny": (
@@ -345,7 +347,7 @@ RUNS: dict[str, tuple[Run, ...]] = {
             rate=0.75, decay=0.7, energy_weight=2.0, batch=8,
         ),
         replace(
-            ENERGIES, legs=(Leg(30_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),),
+            ENERGIES, legs=(Leg(30_000, (*PREVIOUS, "CONFORMERS", "CONTACTS")),), way=0.5,
         ),
     ),
     "ultra-tiny": (
