@@ -15,7 +15,7 @@ from distill.student.file import load_student, student_path
 from distill.whole import whole_file
 from distill_lammps.mliap import StudentMLIAP
 
-PLUGIN_FORMAT = "mlff-distiller lammps 2"
+PLUGIN_FORMAT = "mlff-distiller lammps 3"
 """First line of a file for ``pair_style distill``; csrc/student_file.cpp has the same."""
 
 

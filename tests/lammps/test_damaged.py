@@ -108,7 +108,7 @@ def test_impossible_contents(reader, good) -> None:
             sizes = [*counts]
             sizes[k] = size
             broken.append(elements + b"\n" + struct.pack("=3q", *sizes) + rest[24:])
-    for k in range(7):  # of the description
+    for k in range(8):  # of the description
         for value in (np.nan, np.inf, -1.0, 0.0, 1e300, -1e300, 2.0**40):
             numbers = bytearray(rest)
             struct.pack_into("=d", numbers, 24 + 8 * k, value)

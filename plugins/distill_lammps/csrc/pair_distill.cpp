@@ -83,7 +83,7 @@ void PairDistill::coeff(int narg, char **arg) {
     if (name == "NULL") continue;
     number_of_[type] = UNKNOWN;  // which matters when there is such an atom
     for (size_t k = 0; k < file_.elements.size(); ++k)
-      if (file_.elements[k] == name) number_of_[type] = int(meta_[6 + 4 * k]);
+      if (file_.elements[k] == name) number_of_[type] = int(meta_[7 + 4 * k]);
   }
   names_.assign(arg + 2, arg + narg);
   for (int i = 1; i <= n; ++i)

@@ -10,7 +10,7 @@
 namespace distill_lammps {
 
 namespace {
-const std::string MAGIC = "mlff-distiller lammps 2\n";
+const std::string MAGIC = "mlff-distiller lammps 3\n";
 const char AGAIN[] = "write it again, distill export NAME --format lammps";
 
 // zlib's CRC-32
@@ -31,14 +31,14 @@ bool whole_number(double x, double least, double most) {
 bool possible(const std::vector<double> &meta, size_t n_elements) {
   for (double x : meta)
     if (!std::isfinite(x)) return false;
-  if (meta.size() != 6 + 4 * n_elements || meta[3] != double(n_elements)) return false;
+  if (meta.size() != 7 + 4 * n_elements || meta[3] != double(n_elements)) return false;
   // features, layers, Bessel functions, intervals; it knows itself which of them it takes
   if (!whole_number(meta[0], 1, 1e6) || !whole_number(meta[1], 1, 1e6) ||
       !whole_number(meta[2], 1, 1000) || !whole_number(meta[4], 8, 1e5))
     return false;
-  if (!(meta[5] > 0.1 && meta[5] < 100)) return false;
+  if (!(meta[5] > 0.1 && meta[5] < 100 && meta[6] > 0 && meta[6] < 1e6)) return false;  // cutoff, softening
   for (size_t k = 0; k < n_elements; ++k)
-    if (!whole_number(meta[6 + 4 * k], 1, 118)) return false;
+    if (!whole_number(meta[7 + 4 * k], 1, 118)) return false;
   return true;
 }
 }  // namespace
