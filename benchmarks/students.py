@@ -209,7 +209,7 @@ def document(folder: Path, figures: Path) -> str:
         "(teachers.md#what-the-teachers-themselves-are-good-for) come on top.\n",
         f"{first['date']}, {first['machine']['cpu']}, torch {first['versions']['torch']}.\n",
         "## On the test set",
-        f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K. Asked for "
+        f"{first['n_molecules']} drugs, {first['n_frames']} geometries at 300 and 500 K. The aims "
         "were "
         + ", ".join(f"{f:g} eV/Å and {e:g} meV/atom (`{s}`)" for s, (f, e) in ASKED.items())
         + ".\n",
