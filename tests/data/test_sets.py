@@ -42,8 +42,8 @@ def everything() -> dict[str, dict[str, list]]:
         ("drugs", 1400), ("chembl", 1700), ("fragments", 1000), ("recombined", 5000),
         ("dipeptides", 625), ("dimers", 700), ("clusters", 1600), ("ions", 40), ("ionized", 1400),
         ("small", 1400), ("mutated", 11000), ("analogues", 7900), ("handovers", 1600),
-        ("rigid", 3700), ("exotic", 9000), ("contacts", 5000), ("water", 190), ("exchange", 90),
-        ("zwitterions", 400),
+        ("rigid", 3700), ("exotic", 9000), ("contacts", 1300), ("ion-contacts", 3800),
+        ("water", 98), ("ions-in-water", 100), ("exchange", 90), ("zwitterions", 300),
     ],
 )  # fmt: skip
 def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict) -> None:
@@ -51,7 +51,7 @@ def test_every_molecule_can_be_labelled(kind: str, least: int, everything: dict)
     assert len(molecules) >= least
     assert len({molecule.name for molecule in molecules}) == len(molecules)
     # a pair is another one the other way round, clusters and rings differ in how they are packed
-    if kind not in ("handovers", "water", "exchange"):
+    if kind not in ("handovers", "water", "ions-in-water", "exchange"):
         # a racemate whose enantiomers are in the set, too, is one of them once more
         given = [molecule.smiles for molecule in molecules if not molecule.notes]
         assert len(set(given)) == len(given)
@@ -76,7 +76,10 @@ def test_splits_share_no_scaffold(everything: dict) -> None:
             for split in SPLITS
         }
 
-    complexes = {"dimers", "handovers", "clusters", "contacts", "water", "exchange"}
+    complexes = {
+        "dimers", "handovers", "clusters", "contacts", "ion-contacts", "water", "ions-in-water",
+        "exchange",
+    }  # fmt: skip
     kinds = SETS.keys() - complexes
     scaffolds = scaffolds_of(kinds)
     of_drugs = scaffolds_of({"drugs", "fragments", "recombined", "dipeptides", "ions"})
