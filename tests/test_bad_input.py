@@ -99,7 +99,7 @@ def newer_student(folder: Path) -> Path:
     whole = path.read_bytes()
     (length,) = struct.unpack("<Q", whole[:8])
     header = whole[8 : 8 + length]
-    changed = header.replace(rb"\"format_version\": 1", rb"\"format_version\": 9")
+    changed = header.replace(rb"\"format_version\": 3", rb"\"format_version\": 9")
     assert changed != header
     path.write_bytes(whole[:8] + changed + whole[8 + length :])
     return path

@@ -151,7 +151,7 @@ def test_export_gives_the_same_forces(
     energy, forces = exported(*inputs)
     expected = load_student(student)(*inputs)
     torch.testing.assert_close((energy, forces), expected, rtol=1e-6, atol=1e-6)
-    assert json.loads(card["distill.json"])["format_version"] == 1
+    assert json.loads(card["distill.json"])["format_version"] == 3
     # what is there is kept, unless --force is given
     out.write_text("mine")
     assert CliRunner().invoke(app, ["export", str(student), "-o", str(out)]).exit_code == 2

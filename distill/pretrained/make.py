@@ -161,11 +161,11 @@ def between(one: dict[str, Tensor], other: dict[str, Tensor], way: float) -> dic
 
 
 def known_to_both(latent: Latent | None, before: Student | None) -> Latent | None:
-    """With the environments that the student knew before, too."""
+    """With the environments that the student knew before, too, without UNLEARNED."""
     known = before.latent.environments if before and before.latent else None
     if latent is None or latent.environments is None or known is None:
         return latent
-    return replace(latent, environments=latent.environments | known)
+    return replace(latent, environments=(latent.environments | known) - recipe.UNLEARNED)
 
 
 def sets_of(size: str, last: bool = False) -> list[str]:
