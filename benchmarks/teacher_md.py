@@ -20,8 +20,8 @@ from ase.optimize import LBFGS
 from ase_teacher import TeacherCalculator
 
 from distill.data.explore import first_geometries
+from distill.data.langevin import langevin
 from distill.data.molecules import Molecule, read_molecules
-from distill.data.sampling import langevin
 
 EQUILIBRATION, INTERVAL = 300, 20
 

@@ -39,6 +39,7 @@ from distill.pretrained.recipe import (
     LEARNING_RATES,
     TRAIN,
     WEIGHT_DECAYS,
+    Run,
 )
 from distill.student import Student
 from distill.train.config import TrainConfig
@@ -49,7 +50,7 @@ from distill.train.train import fit_reference, train
 
 SIZE = "ultra-tiny"
 STEP = 0.01  # Å
-ENERGY_WEIGHT, FORCE_DELTA = 5.0, 0.3  # of the recipe's first runs
+ENERGY_WEIGHT, FORCE_DELTA = Run.energy_weight, Run.force_delta
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,5 @@ def apart(calculator: Calculator) -> dict[str, Any]:
 def _or_none(measure: Callable[[], Any]) -> Any:
     try:
         return measure()
-    except (
-        Exception
-    ):  # unknown elements, SCF that does not converge: calculators raise what they like
+    except Exception:  # calculators raise what they like: unknown elements, no converged SCF
         return None

@@ -6,9 +6,9 @@ Takatani et al., J. Chem. Phys. 132, 144104 (2010); Grafova et al., J. Chem. The
 """
 
 from ase.data import s22
-from ase.units import kcal, mol
 
 from yardstick.truth import Reaction, Truth
+from yardstick.who import KCAL
 
 DISTANCES = ("0.9", "1.0", "1.2", "1.5", "2.0")
 
@@ -23,7 +23,7 @@ def s22x5() -> Truth:
             dimer = s22.create_s22_system(name, distance)
             parts = {key: dimer, f"{key}/a": dimer[:first], f"{key}/b": dimer[first:]}
             truth.structures |= parts
-            reference = s22.get_interaction_energy_s22x5(name, distance) / (kcal / mol)
+            reference = s22.get_interaction_energy_s22x5(name, distance) / KCAL
             reaction = Reaction(f"{name} {distance}", tuple(parts), (1.0, -1.0, -1.0), reference)
             truth.reactions["S22x5"].append(reaction)
             truth.reactions[f"S22x5, {distance}"].append(reaction)

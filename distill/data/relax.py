@@ -8,16 +8,18 @@ these. The minimizer is FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
+from scipy.spatial.distance import cdist
 
 from distill.data.distort import turned
 from distill.data.molecules import Molecule, geometry_problem
 from distill.data.sampling import Frame, Sampling, starts_of
 from distill.data.student_md import bonded_pairs, forces_of, intact
+from distill.distances import contact_distance
 from distill.student.student import Student
 
 RELAXED, SCANNED, PULLED = "relaxed", "torsion-scan", "pulled-apart"
@@ -114,33 +116,15 @@ def pulled_apart(
     a, b = (list(part) for part in parts)
     along = positions[b].mean(0) - positions[a].mean(0)
     along /= max(float(np.linalg.norm(along)), 1e-6)
-    nearest = _nearest(positions[a], positions[b])
+    nearest = float(cdist(positions[a], positions[b]).min())
     found = []
     for _ in range(count):
         # as many between 0.85 and 1 as between 1.75 and 2.5
         wanted = nearest * float(np.exp(rng.uniform(*np.log(PULLS))))
         moved = positions.copy()
-        moved[b] += along * _shift(positions[a], positions[b], along, wanted)
+        moved[b] += along * contact_distance(positions[a], positions[b], along, wanted)
         found.append(moved)
     return found
-
-
-def _nearest(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    return float(np.linalg.norm(x[:, None] - y[None], axis=-1).min())
-
-
-def _shift(
-    x: NDArray[np.float64], y: NDArray[np.float64], along: NDArray[np.float64], wanted: float
-) -> float:
-    """How far y must go along a unit vector for its nearest atom to be ``wanted`` Å from x's."""
-    low, high = -2.0, 20.0
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        if _nearest(x, y + middle * along) < wanted:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -157,5 +141,5 @@ def _starts(molecule: Molecule, count: int, rng: np.random.Generator) -> list[ND
 
 
 def _dealt(starts: Sequence[NDArray[np.float64]], count: int) -> list[NDArray[np.float64]]:
-    pick: Callable[[int], NDArray[np.float64]] = lambda k: starts[-1 - k % len(starts)]  # noqa: E731
-    return [pick(k) for k in range(count)] if starts else []
+    """As many as asked for, from the last on."""
+    return [starts[-1 - k % len(starts)] for k in range(count)] if starts else []

@@ -9,25 +9,24 @@ where it has no parameters, UFF (Rappé et al., J. Am. Chem. Soc. 114, 10024 (19
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from ase.units import fs, kB, kcal, mol
+from ase.units import kcal, mol
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from distill.data.distort import displaced, handed, hopped, placed, stretched, turned
+from distill.data.langevin import Forces, langevin
 from distill.data.molecules import Molecule, geometry_problem, quietly
 from distill.data.thinning import thin
 from distill.errors import DistillError
 from distill.stop import hears_ctrl_c
 from distill.teacher.base import Teacher
-
-Forces = Callable[[np.ndarray], np.ndarray]
 
 FORCE_FIELD = "force-field"
 TEACHER = "teacher"
@@ -150,10 +149,7 @@ def _relaxations(molecule: Molecule, sampling: Sampling, rng: np.random.Generato
         return []
     from distill.data.relax import relaxations  # late: sampling alone does without torch
 
-    student = _student(sampling.md)
-    student.check_elements(molecule.numbers)
-    student.check_charge(molecule.charge)
-    return relaxations(student, molecule, sampling, rng)
+    return relaxations(_student_for(molecule, sampling.md), molecule, sampling, rng)
 
 
 def _handed(
@@ -272,10 +268,8 @@ def moved_by(molecule: Molecule, sampling: Sampling) -> str:
         for geometry in molecule.positions
     ):
         return ""
-    student = _student(STAND_IN)
     try:
-        student.check_elements(molecule.numbers)
-        student.check_charge(molecule.charge)
+        _student_for(molecule, STAND_IN)
     except DistillError:
         return ""
     return STAND_IN
@@ -356,9 +350,7 @@ def _student_dynamics(
     """share[k] frames of each (conformer, temperature), from replicas that move at once."""
     from distill.data.student_md import student_md  # late: sampling alone does without torch
 
-    student = _student(mover)
-    student.check_elements(molecule.numbers)
-    student.check_charge(molecule.charge)
+    student = _student_for(molecule, mover)
     walked = [k for k in range(len(segments)) if share[k]]
     strained: list[Frame] = []
     taken = student_md(
@@ -377,44 +369,19 @@ def _student_dynamics(
     return found + strained[: sampling.strained]
 
 
+def _student_for(molecule: Molecule, name: str) -> Any:
+    """The student; DistillError where it does not know an element or the charge."""
+    student = _student(name)
+    student.check_elements(molecule.numbers)
+    student.check_charge(molecule.charge)
+    return student
+
+
 @cache
 def _student(name: str) -> Any:
     from distill.student.file import load_student
 
     return load_student(name)
-
-
-def langevin(
-    positions: np.ndarray,
-    velocities: np.ndarray,
-    masses: np.ndarray,
-    forces: Forces,
-    temperature: float | np.ndarray,
-    rng: np.random.Generator,
-    step: float = 1.0,
-    friction: float = 0.02,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Langevin MD, BAOAB (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013)).
-
-    Positions (N, 3) in Å, velocities in Å per ASE unit of time, masses (N,) in u, ``forces`` gives
-    eV/Å, ``temperature`` in K, ``step`` in fs, ``friction`` in 1/fs. R replicas move at once when
-    positions and velocities are (R, N, 3), each at a temperature of its own when that is
-    (R, 1, 1). Yields positions and velocities after each step; the caller may change them in place.
-    """
-    masses = masses[:, None]
-    dt = step * fs
-    keep = np.exp(-friction * step)
-    kick = np.sqrt((1 - keep**2) * kB * temperature / masses)
-    x, v = positions.copy(), velocities.copy()
-    f = forces(x)
-    while True:
-        v = v + 0.5 * dt * f / masses
-        x = x + 0.5 * dt * v
-        v = keep * v + kick * rng.standard_normal(v.shape)
-        x = x + 0.5 * dt * v
-        f = forces(x)
-        v = v + 0.5 * dt * f / masses
-        yield x, v
 
 
 def force_field(mol_: Chem.Mol) -> tuple[str, Forces]:

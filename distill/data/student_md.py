@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from distill import kernels
-from distill.data.sampling import Frame, langevin
+from distill.data.langevin import langevin
+from distill.data.sampling import Frame
 from distill.distances import relative_distances
 from distill.kernels import KernelStudent
 from distill.student.edges import edges_within

@@ -33,7 +33,7 @@ from distill.teacher.base import TeacherSpec
 from distill.train.apart import apart
 from distill.train.config import TrainConfig
 from distill.train.graphs import Graph, graphs_of
-from distill.train.latent import fit_latent
+from distill.train.latent import fit_latent, known_environments
 from distill.train.load import load_graphs
 from distill.train.sources import common_teacher
 from distill.train.train import fit_reference, progress_of, train
@@ -95,6 +95,7 @@ def make_student(
         "seed": recipe.SEED, "weight_decay": recipe.WEIGHT_DECAYS[size],
     }  # fmt: skip
 
+    earlier: list[Graph] = []  # of runs before one that is alone
     graphs: list[Graph] = []
     of_file: dict[Path, list[Graph]] = {}
     runs = recipe.RUNS[size]
@@ -102,9 +103,9 @@ def make_student(
     for k, (run, out) in enumerate(zip(runs, outs)):
         if before is not None and k < len(runs) - 1:
             continue
-        start_of_run: dict[str, Tensor] = {}
+        before_run = copy.deepcopy(student.state_dict())
         if run.alone:
-            graphs, of_file = [], {}
+            earlier, graphs = earlier + graphs, []
         for leg in run.legs:
             joining = [file for name in leg.sets for file in files[name]]
             for file in joining:
@@ -127,13 +128,15 @@ def make_student(
                 decay=run.decay if ends else NONE, batch=run.batch,
                 steps_per_epoch=1000, max_valid=300, accelerator=accelerator, **settings,
             )  # fmt: skip
-            start_of_run = start_of_run or copy.deepcopy(student.state_dict())
             student = go_on(student, graphs, valid, out, config)
-        if run.way < 1.0 and start_of_run:
-            student.load_state_dict(between(start_of_run, student.state_dict(), run.way))
+        if run.way < 1.0:
+            student.load_state_dict(between(before_run, student.state_dict(), run.way))
 
-    student.latent = known_to_both(fit_latent(student, graphs, valid), before)
-    geometries = len(set(map(id, graphs)))  # some are there more than once
+    known = known_environments(earlier)
+    if before and before.latent and before.latent.environments:
+        known |= before.latent.environments
+    student.latent = knowing(fit_latent(student, graphs, valid), known)
+    geometries = len(set(map(id, earlier + graphs)))  # some are there more than once
     trained_on = list(
         dict.fromkeys(file for name in sets_of(size, start is not None) for file in files[name])
     )
@@ -160,10 +163,9 @@ def between(one: dict[str, Tensor], other: dict[str, Tensor], way: float) -> dic
     return {k: x.lerp(other[k], way) if x.is_floating_point() else x for k, x in one.items()}
 
 
-def known_to_both(latent: Latent | None, before: Student | None) -> Latent | None:
-    """With the environments that the student knew before, too, without UNLEARNED."""
-    known = before.latent.environments if before and before.latent else None
-    if latent is None or latent.environments is None or known is None:
+def knowing(latent: Latent | None, known: frozenset[str]) -> Latent | None:
+    """With these environments, too, and without UNLEARNED."""
+    if latent is None or latent.environments is None:
         return latent
     return replace(latent, environments=(latent.environments | known) - recipe.UNLEARNED)
 

@@ -14,13 +14,13 @@ from rdkit.Chem import AllChem, rdDistGeom, rdMolTransforms
 from scipy.spatial.distance import pdist, squareform
 
 from distill.data.distort import placed
+from distill.data.langevin import langevin
 from distill.data.molecules import Molecule, from_smiles
 from distill.data.sampling import (
     Sampling,
     TakesTooLong,
     chunks,
     force_field,
-    langevin,
     not_as_asked,
     sample,
     starts_of,

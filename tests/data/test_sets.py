@@ -15,7 +15,6 @@ from scipy.spatial.distance import cdist
 from distill.data.molecules import check, from_smiles, quietly, read_molecules
 from distill.data.sampling import Sampling, sample
 from distill.data.sets import SETS, read_set
-from distill.data.sets.dimers import contact_distance
 from distill.data.sets.fragments import pieces
 from distill.data.sets.ionized import changed
 from distill.data.sets.ions import IONS
@@ -24,6 +23,7 @@ from distill.data.sets.peptides import RESIDUES
 from distill.data.sets.recombined import joined, put_together
 from distill.data.sets.rigid import entries
 from distill.data.sets.split import IMATINIB, PARACETAMOL, SPLITS, scaffold, split_of
+from distill.distances import contact_distance
 from distill.elements import ELEMENTS
 from distill.errors import DistillError
 

@@ -17,12 +17,12 @@ from distill.data.molecules import Molecule
 from distill.data.sets.dimers import (
     CONTACT,
     MONOMERS,
-    contact_distance,
     embedded,
     together,
     turned_about,
 )
 from distill.data.sets.split import hash_of
+from distill.distances import contact_distance
 
 COUNT = 1600
 SIZES = range(3, 7)

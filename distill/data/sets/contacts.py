@@ -14,21 +14,15 @@ from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
-from ase.data import vdw_radii
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
 from distill.data.molecules import Molecule, from_rdkit
-from distill.data.sets.dimers import (
-    MONOMERS,
-    contact_distance,
-    embedded,
-    together,
-    turned_about,
-)
+from distill.data.sets.dimers import MONOMERS, embedded, together, touching, turned_about
 from distill.data.sets.handovers import MORE
 from distill.data.sets.monomers import ALL, HALOGENS, IONS, ODD, PLAIN
 from distill.data.sets.split import hash_of
+from distill.distances import contact_distance
 
 WITH = " with "
 ATOMS = 40
@@ -105,19 +99,13 @@ def _pair(first: str, second: str, a: Chem.Mol, b: Chem.Mol) -> Molecule:
     geometries = []
     for k, factor in enumerate(DISTANCES):
         factor *= float(rng.uniform(1 - SPREAD, 1 + SPREAD))
-        x, y = _facing(a, b, rng) if k % 2 or rng.random() < 0.5 else _anyhow(a, b, rng)
-        touching = _radii(a)[:, None] + _radii(b)[None, :]
-        away = contact_distance(x, y, np.array([0.0, 0.0, 1.0]), factor * touching)
+        if k % 2 or rng.random() < 0.5:
+            x, y = _facing(a, b, rng)
+        else:
+            x, y = turned_about(a, rng), turned_about(b, rng)
+        away = contact_distance(x, y, np.array([0.0, 0.0, 1.0]), factor * touching(a, b))
         geometries.append(np.concatenate([x, y + [0.0, 0.0, away]]))
     return together(name, (a, b), geometries)
-
-
-def _radii(mol: Chem.Mol) -> np.ndarray:
-    return np.asarray(vdw_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]])
-
-
-def _anyhow(a: Chem.Mol, b: Chem.Mol, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return turned_about(a, rng), turned_about(b, rng)
 
 
 def _facing(a: Chem.Mol, b: Chem.Mol, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

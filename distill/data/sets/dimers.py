@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from distill.data.molecules import Molecule, from_rdkit, from_smiles
 from distill.data.sampling import starts_of
 from distill.data.sets.split import hash_of
+from distill.distances import contact_distance
 
 MONOMERS = {
     "water": "O", "methanol": "CO", "ammonia": "N", "methylamine": "CN", "methane": "C",
@@ -56,16 +57,21 @@ def embedded(name: str, smiles: str) -> Chem.Mol:
 
 def _pair(name: str, a: Chem.Mol, b: Chem.Mol) -> Molecule:
     rng = np.random.default_rng(hash_of(name))
-    radii = [vdw_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]] for mol in (a, b)]
-    touching = radii[0][:, None] + radii[1][None, :]
+    touch = touching(a, b)
     geometries = []
     for _ in range(GEOMETRIES):
         x, y = (turned_about(mol, rng) for mol in (a, b))
         direction = rng.normal(size=3)
         direction /= np.linalg.norm(direction)
-        away = contact_distance(x, y, direction, rng.uniform(*CONTACT) * touching)
+        away = contact_distance(x, y, direction, rng.uniform(*CONTACT) * touch)
         geometries.append(np.concatenate([x, y + away * direction]))
     return together(name, (a, b), geometries)
+
+
+def touching(a: Chem.Mol, b: Chem.Mol) -> np.ndarray:
+    """(N, M) sums of the van der Waals radii of their atoms, in Å."""
+    radii = [vdw_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]] for mol in (a, b)]
+    return np.asarray(radii[0][:, None] + radii[1][None, :])
 
 
 def together(name: str, mols: Sequence[Chem.Mol], geometries: Sequence[np.ndarray]) -> Molecule:
@@ -73,16 +79,6 @@ def together(name: str, mols: Sequence[Chem.Mol], geometries: Sequence[np.ndarra
     whole = reduce(Chem.CombineMols, mols)
     Chem.SanitizeMol(whole)  # rings are to be found anew
     return from_rdkit(whole, name, geometries)
-
-
-def contact_distance(x: np.ndarray, y: np.ndarray, along: np.ndarray, reach: np.ndarray) -> float:
-    """How far y (M, 3) must be moved along a unit vector, so that coming from far away a first atom
-    is within ``reach`` (N, M) of one of x (N, 3)."""
-    between = y[None] - x[:, None]
-    ahead = between @ along
-    # |between + distance along| = reach, the larger root
-    square = ahead**2 - (between**2).sum(-1) + reach**2
-    return float(np.max(np.where(square >= 0, -ahead + np.sqrt(np.maximum(square, 0)), -np.inf)))
 
 
 def turned_about(mol: Chem.Mol, rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""Rings of water, ammonia, hydrogen fluoride and the like whose protons all move on at once, and
-ions of water in clusters of it.
+"""Rings of water, ammonia, hydrogen fluoride and the like whose protons all move on at once.
 
 In a ring of hydrogen bonds each proton can go to the next molecule at the same time as all others
 (concerted proton exchange); `handovers` has one proton between two molecules. Each ring is there
@@ -9,19 +8,19 @@ with its protons at their places, half way, and between, from loose to tight.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 import numpy as np
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
-from distill.data.molecules import Molecule, from_rdkit
-from distill.data.sets.dimers import embedded
+from distill.data.molecules import Molecule
+from distill.data.sets.dimers import embedded, together
 from distill.data.sets.split import hash_of
 
 LINKS = {
     "hydrogen fluoride": "F", "water": "O", "ammonia": "N", "methanol": "CO", "methylamine": "CN",
-    "hydrogen chloride": "Cl", "hydrogen sulfide": "S", "formic acid": "OC=O",
+    "hydrogen chloride": "Cl", "hydrogen sulfide": "S",
 }  # fmt: skip
 LENGTHS = {"F": (2.2, 2.7), "O": (2.3, 2.9), "N": (2.5, 3.2), "Cl": (2.9, 3.8), "S": (2.9, 3.9)}
 """Å between neighbours in the ring: tight to loose."""
@@ -34,7 +33,7 @@ MIXED = 60
 @lru_cache(maxsize=1)
 def exchange() -> tuple[Molecule, ...]:
     """All rings of one kind, and some of two."""
-    kinds = [name for name in LINKS if name != "formic acid"]
+    kinds = list(LINKS)
     rings = [(name,) * size for name in kinds for size in SIZES]
     rng = np.random.default_rng(hash_of("mixed rings"))
     while len(rings) < len(kinds) * len(SIZES) + MIXED:
@@ -50,9 +49,7 @@ def exchange() -> tuple[Molecule, ...]:
         parts = [mols[kind] for kind in ring]
         geometries = [x for _ in range(GEOMETRIES) if (x := _ring(parts, rng)) is not None]
         if geometries:
-            whole = reduce(Chem.CombineMols, parts)
-            Chem.SanitizeMol(whole)
-            found.append(from_rdkit(whole, name, geometries))
+            found.append(together(name, parts, geometries))
     return tuple(found)
 
 

@@ -35,9 +35,10 @@ def ions_in_water() -> tuple[Molecule, ...]:
 
 def _around(ions: dict[str, str]) -> tuple[Molecule, ...]:
     mol = embedded("water", "O")
+    mols = {name: embedded(name, smiles) for name, smiles in ions.items()}
     return tuple(
-        cluster(f"{name} in {size} waters ({k})", [embedded(name, smiles)] + [mol] * size)
-        for name, smiles in ions.items()
+        cluster(f"{name} in {size} waters ({k})", [ion] + [mol] * size)
+        for name, ion in mols.items()
         for size in SIZES_AROUND
         for k in range(EACH)
     )
